@@ -1,0 +1,1 @@
+"""What every part of fimq speaks: settings, errors, logs, ledger, store, policy, models."""

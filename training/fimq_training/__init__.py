@@ -1,0 +1,1 @@
+"""Training: manipulations, degradations, fit, export."""

@@ -1,0 +1,1 @@
+"""The worker: Celery app, steps, decode child, vision, runtimes."""

@@ -1,0 +1,1 @@
+"""Pictures: containers, sampling, faces, crops. Shared with training; knows nothing of jobs."""
