@@ -1,0 +1,247 @@
+"""Submission: a request becomes a video row, a job row and its plan step, in one transaction.
+
+Idempotent: the same key with the same request gives the same job; the same content gives
+the same video; and where the newest verdict of the same model, policy and sampling is known,
+the job is born done with it, unless the request asks for a rescan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from fimq.errors import IdempotencyConflict, JobNotFound, WrongState
+from fimq.identifiers import new_id
+from fimq.ledger.clock import now
+from fimq.ledger.database import Ledger
+from fimq.ledger.states import JobState, StepKind
+from fimq.ledger.tables import Event, Job, Step, VerdictRow, Video
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes that lie in the store."""
+
+    sha256: str
+    bytes: int
+    store_key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller asks of a video."""
+
+    lane: str = "standard"
+    model: str = "default"
+    model_sha256: str | None = None
+    policy: str = "standard"
+    sampling: str = "every:25"
+    min_samples: int = 16
+    external_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    rescan: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the steps need to know, as stored with the job."""
+        return {
+            "sampling": self.sampling,
+            "min_samples": self.min_samples,
+            "tags": dict(self.tags),
+            "model_sha256": self.model_sha256,
+        }
+
+    def digest(self, sha256: str) -> str:
+        """The request as one hash: what must be equal under one idempotency key."""
+        # Which build of a model is installed is not part of what the caller asked for.
+        asked = {**asdict(self), "model_sha256": None, "sha256": sha256}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job that a request got."""
+
+    job_id: str
+    created: bool  #: False: this idempotency key had it already
+    step_id: str | None  #: the plan step to ring for; None where nothing is left to do
+    reused_from: str | None = None  #: the job whose verdict was taken over
+
+
+def submit(
+    ledger: Ledger,
+    content: Content,
+    request: Request,
+    *,
+    tenant: str = "default",
+    idempotency_key: str | None = None,
+) -> Submitted:
+    """Make a job, or return the one that this key or content already has.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+    """
+    # A second try can only follow a race on the key or the content; then both exist.
+    for last in (False, True):
+        try:
+            with ledger.write() as session:
+                return _submit(session, content, request, tenant, idempotency_key)
+        except IntegrityError:
+            if last:
+                raise
+    raise AssertionError  # pragma: no cover - the loop returns or raises
+
+
+def _submit(
+    session: Session, content: Content, request: Request, tenant: str, key: str | None
+) -> Submitted:
+    digest = request.digest(content.sha256)
+    if key is not None and (known := _by_key(session, tenant, key)) is not None:
+        if known.request_hash != digest:
+            raise IdempotencyConflict(f"the idempotency key {key!r} was used for another request")
+        return Submitted(known.id, created=False, step_id=None)
+
+    video = session.scalar(
+        select(Video).where(Video.tenant == tenant, Video.sha256 == content.sha256)
+    )
+    if video is None:
+        video = Video(
+            id=new_id(),
+            tenant=tenant,
+            sha256=content.sha256,
+            bytes=content.bytes,
+            store_key=content.store_key,
+            name=content.name,
+        )
+        session.add(video)
+        session.flush()
+    elif video.purged_at is not None:
+        video.purged_at = None
+        video.store_key = content.store_key
+
+    job = Job(
+        id=new_id(),
+        tenant=tenant,
+        video_id=video.id,
+        name=content.name,
+        external_id=request.external_id,
+        idempotency_key=key,
+        request_hash=digest,
+        lane=request.lane,
+        options=request.options,
+        model=request.model,
+        policy=request.policy,
+    )
+    session.add(job)
+    session.flush()
+    if not request.rescan and (verdict := _known_verdict(session, job, request)) is not None:
+        _take_over(session, job, verdict)
+        return Submitted(job.id, created=True, step_id=None, reused_from=verdict.job_id)
+    return Submitted(job.id, created=True, step_id=_add_plan(session, job))
+
+
+def _by_key(session: Session, tenant: str, key: str) -> Job | None:
+    return session.scalar(select(Job).where(Job.tenant == tenant, Job.idempotency_key == key))
+
+
+def _add_plan(session: Session, job: Job) -> str:
+    step = Step(
+        id=new_id(), tenant=job.tenant, job_id=job.id, kind=StepKind.PLAN, lane=job.lane
+    )
+    session.add(step)
+    session.flush()
+    return step.id
+
+
+def _known_verdict(session: Session, job: Job, request: Request) -> VerdictRow | None:
+    """The newest verdict on the same content by the same model, policy and sampling."""
+    if request.model_sha256 is None:
+        return None
+    candidates = session.scalars(
+        select(VerdictRow)
+        .join(Job, Job.id == VerdictRow.job_id)
+        .where(
+            Job.video_id == job.video_id,
+            Job.state == JobState.DONE,
+            Job.policy == request.policy,
+            VerdictRow.reused_from.is_(None),
+        )
+        .order_by(VerdictRow.created_at.desc())
+        .limit(20)
+    )
+    for verdict in candidates:
+        made_with = session.get_one(Job, verdict.job_id).options
+        same_sampling = all(
+            made_with.get(name) == request.options[name] for name in ("sampling", "min_samples")
+        )
+        if same_sampling and verdict.model.get("sha256") == request.model_sha256:
+            return verdict
+    return None
+
+
+def _take_over(session: Session, job: Job, verdict: VerdictRow) -> None:
+    columns = {
+        column.key: getattr(verdict, column.key)
+        for column in VerdictRow.__table__.columns
+        if column.key not in {"job_id", "reused_from", "supersedes", "tenant"}
+    }
+    session.add(
+        VerdictRow(
+            **columns, job_id=job.id, tenant=job.tenant, reused_from=verdict.job_id
+        )
+    )
+    session.add(Event(id=new_id(), tenant=job.tenant, job_id=job.id, kind="job.done"))
+    source = session.get_one(Job, verdict.job_id)
+    session.execute(
+        update(Job)
+        .where(Job.id == job.id)
+        .values(
+            state=JobState.DONE,
+            samples_planned=source.samples_planned,
+            samples_done=source.samples_done,
+            started_at=now(),
+            ended_at=now(),
+        )
+    )
+
+
+def retry(ledger: Ledger, job_id: str) -> Submitted:
+    """Make a new job of the same request as `job_id`, which failed or was cancelled.
+
+    The old job keeps its end and names its successor; a second retry of it is refused.
+
+    Raises:
+        JobNotFound: no such job.
+        WrongState: the job did not fail and was not cancelled, or was retried before.
+    """
+    with ledger.write() as session:
+        old = session.get(Job, job_id)
+        if old is None:
+            raise JobNotFound
+        if old.state not in {JobState.FAILED, JobState.CANCELLED}:
+            raise WrongState(f"the job is {old.state}; only a failed or cancelled one is retried")
+        if old.superseded_by is not None:
+            raise WrongState(f"the job was retried already, as {old.superseded_by}")
+        job = Job(
+            id=new_id(),
+            tenant=old.tenant,
+            video_id=old.video_id,
+            name=old.name,
+            external_id=old.external_id,
+            request_hash=old.request_hash,
+            lane=old.lane,
+            options=old.options,
+            model=old.model,
+            policy=old.policy,
+        )
+        session.add(job)
+        session.flush()
+        old.superseded_by = job.id
+        return Submitted(job.id, created=True, step_id=_add_plan(session, job))

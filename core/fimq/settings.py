@@ -1,0 +1,241 @@
+"""Settings: what an operator may change, where it came from, and what it means.
+
+Read once, at the edge of a command, and passed down as a value. Precedence, highest
+first: command-line options, `FIMQ_...` variables, `fimq.toml`, the defaults here.
+`fimq.toml` is looked for in `FIMQ_CONFIG`, the current folder, then the user's config
+folder; the first one found is read.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from platformdirs import user_config_path, user_data_path, user_state_path
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fimq.errors import UsageError
+
+PREFIX = "FIMQ_"
+Lane = Literal["urgent", "standard", "archive"]
+#: Lanes in the order in which workers serve them.
+LANES: tuple[Lane, ...] = get_args(Lane)
+
+
+class SettingsInvalid(UsageError):
+    """A setting has a value that cannot be used."""
+
+    code = "settings_invalid"
+    hint = "See: fimq config"
+
+
+class Settings(BaseSettings):
+    """Every setting of fimq. Sizes are bytes, times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    # --- where things live
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("fimq"),
+        description="Folder of the embedded ledger, the store and the face models.",
+    )
+    state_dir: Path = Field(
+        default_factory=lambda: user_state_path("fimq"),
+        description="Folder of the private queue: sockets, locks, logs.",
+    )
+    ledger_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL of the ledger; unset: SQLite in data_dir."
+    )
+    broker_url: SecretStr | None = Field(
+        default=None, description="Redis or Valkey URL; unset: a private Valkey on a socket."
+    )
+    store_url: str | None = Field(
+        default=None, description="Where videos are kept (file://...); unset: data_dir/store."
+    )
+    face_models_dir: Path | None = Field(
+        default=None, description="Folder of the face models; unset: data_dir/face-models."
+    )
+    models_dir: Path | None = Field(
+        default=None, description="Folder of installed models; unset: data_dir/models."
+    )
+    tenant: str = Field(default="default", description="Owner written on every row.")
+
+    # --- what a job is judged by, where the request does not say
+    every: int = Field(default=25, ge=1, description="Sample every Nth frame.")
+    min_samples: int = Field(
+        default=16, ge=1, description="Halve the stride until a video has so many samples."
+    )
+    model: str = Field(default="default", description="Model that judges.")
+    policy: str = Field(default="standard", description="Policy that turns scores into verdicts.")
+
+    # --- limits
+    max_bytes: int = Field(default=8 * 2**30, ge=1, description="Largest file accepted.")
+    max_duration: float = Field(default=12 * 3600, gt=0, description="Longest video judged.")
+    max_pixels: int = Field(default=8192 * 4608, ge=1, description="Largest picture decoded.")
+    max_faces: int = Field(default=20, ge=1, description="Faces scored in one sample, largest first.")
+    min_face: int = Field(default=48, ge=16, description="Smallest face scored, in pixels.")
+    segment_seconds: float = Field(default=60, gt=0, description="Length of a segment.")
+    archive_segment_seconds: float = Field(
+        default=15, gt=0, description="Length of a segment in the archive lane."
+    )
+
+    # --- patience
+    lease_seconds: float = Field(
+        default=30, gt=0.2, description="A worker not heard of for so long loses its step."
+    )
+    sweep_seconds: float = Field(default=10, gt=0.05, description="How often lost work is looked for.")
+    ring_seconds: float = Field(
+        default=30, gt=0.05, description="A ready step not rung for so long is rung again."
+    )
+    max_executions: int = Field(default=3, ge=1, description="Errors of a step before its job fails.")
+    max_losses: int = Field(default=10, ge=1, description="Lost workers before a job fails.")
+    retry_seconds: float = Field(default=5, ge=0, description="Wait before a step is run again.")
+    grace_seconds: float = Field(default=20, gt=0, description="Time to stop after SIGTERM.")
+    idle_seconds: float = Field(
+        default=600, gt=0, description="The private worker and queue stop when idle so long."
+    )
+
+    # --- the decode child
+    child_memory: int = Field(default=2 * 2**30, ge=2**28, description="Memory of a decode child.")
+    child_seconds_a_minute: float = Field(
+        default=120, gt=0, description="Wall clock of a decode child for a minute of video."
+    )
+    child_requests: int = Field(default=200, ge=1, description="Requests before a child is renewed.")
+
+    # --- the classifier
+    runtime: str = Field(default="auto", description="auto, openvino or onnxruntime.")
+    slots: int = Field(
+        default_factory=lambda: max(1, len(os.sched_getaffinity(0))),
+        ge=1,
+        description="Steps that a worker runs at once.",
+    )
+
+    # --- logs
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe line that is logged."
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="text or json.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env files: secrets would be read from any folder
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, environment, then `fimq.toml` (which arrives as defaults)."""
+        return init_settings, env_settings, file_secret_settings, _TomlSource(settings_cls)
+
+    @property
+    def embedded_queue(self) -> bool:
+        """Whether this installation runs a private queue and worker of its own."""
+        return self.broker_url is None
+
+    @property
+    def embedded_ledger(self) -> bool:
+        """Whether the ledger is the SQLite file in `data_dir`."""
+        return self.ledger_url is None
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's URL, with its secrets."""
+        if self.ledger_url is not None:
+            return self.ledger_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'ledger.sqlite3'}"
+
+    @property
+    def broker_socket(self) -> Path:
+        """The private Valkey's socket."""
+        return self.state_dir / "valkey.sock"
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL, with its secrets."""
+        if self.broker_url is not None:
+            return self.broker_url.get_secret_value()
+        return f"redis+socket://{self.broker_socket}"
+
+    @property
+    def store(self) -> str:
+        """The store's URL."""
+        return self.store_url or f"file://{self.data_dir / 'store'}"
+
+    @property
+    def face_models(self) -> Path:
+        """Folder of the face models."""
+        return self.face_models_dir or self.data_dir / "face-models"
+
+    @property
+    def installed_models(self) -> Path:
+        """Folder of models installed beside the built-in one."""
+        return self.models_dir or self.data_dir / "models"
+
+    def segment_length(self, lane: str) -> float:
+        """Seconds of video in one segment of `lane`."""
+        return self.archive_segment_seconds if lane == "archive" else self.segment_seconds
+
+
+class _TomlSource(PydanticBaseSettingsSource):
+    """`fimq.toml`: the same names as the variables, lower case, without the prefix."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the signature is pydantic's
+        return read_toml().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return read_toml()
+
+
+def toml_path() -> Path | None:
+    """The `fimq.toml` that counts here, or None."""
+    if named := os.environ.get(PREFIX + "CONFIG"):
+        return Path(named)
+    places = (Path("fimq.toml"), user_config_path("fimq") / "fimq.toml")
+    return next((place for place in places if place.is_file()), None)
+
+
+def read_toml() -> dict[str, Any]:
+    """The values of `fimq.toml`; names that fimq does not know are refused.
+
+    Raises:
+        SettingsInvalid: the file is missing though named, is no TOML, or has unknown names.
+    """
+    path = toml_path()
+    if path is None:
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsInvalid(f"{path}: {error}") from error
+    unknown = sorted(set(values) - set(Settings.model_fields))
+    if unknown:
+        raise SettingsInvalid(f"{path}: unknown setting {', '.join(unknown)}")
+    return values
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings once; `overrides` are command-line options that were given.
+
+    Raises:
+        SettingsInvalid: a value cannot be used; the message names it.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "?"
+        raise SettingsInvalid(f"{PREFIX}{name.upper()}: {first['msg']}") from error
+
+
+def origin(name: str) -> str:
+    """Where the value of setting `name` comes from: a variable, a file, or `default`."""
+    if PREFIX + name.upper() in os.environ:
+        return PREFIX + name.upper()
+    if name in read_toml():
+        return str(toml_path())
+    return "default"

@@ -1,0 +1,1 @@
+"""The store: where the bytes of videos lie."""

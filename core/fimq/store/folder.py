@@ -1,0 +1,116 @@
+"""A folder as the store: on one machine, or a mount that several share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from fimq.errors import EmptyFile, ServiceError, StoreChanged, StoreMissing, TooLarge
+from fimq.store.base import Stored
+
+_CHUNK = 1 << 20
+#: Prefix of the keys of files that were adopted where they lie.
+_IN_PLACE = "path:"
+
+
+class StoreUnusable(ServiceError):
+    """The store's folder cannot be written."""
+
+    code = "store_unusable"
+    hint = "Check FIMQ_STORE_URL and the folder's rights."
+
+
+class FolderStore:
+    """Objects lie at `ab/cd/<sha256>` under one folder, written beside and renamed in."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the folder's path; it is made when first needed."""
+        self.folder = folder
+
+    def put(self, source: BinaryIO, *, limit: int) -> Stored:
+        """Copy a stream in; see `Store.put`."""
+        parts = self._folder("incoming")
+        handle, name = tempfile.mkstemp(dir=parts)
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                sha256, size = _hash(source, limit, out)
+                out.flush()
+                os.fsync(out.fileno())
+            key = _key(sha256)
+            target = self.folder / key
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Written again even when the object is there: what lies there may be damaged.
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return Stored(key, sha256, size)
+
+    def adopt(self, path: Path, *, limit: int) -> Stored:
+        """Refer to a file where it lies; see `Store.adopt`."""
+        with path.open("rb") as source:
+            sha256, size = _hash(source, limit, None)
+        return Stored(_IN_PLACE + str(path.resolve()), sha256, size)
+
+    @contextmanager
+    def open(self, key: str, sha256: str) -> Iterator[BinaryIO]:
+        """A readable file with these bytes; see `Store.open`."""
+        try:
+            source = self._path(key).open("rb")
+        except OSError as error:
+            raise StoreMissing(f"the stored video {sha256[:12]} cannot be opened") from error
+        with source:
+            found, _ = _hash(source, None, None)
+            if found != sha256:
+                raise StoreChanged
+            source.seek(0)
+            yield source
+
+    def delete(self, key: str) -> None:
+        """Remove an object; see `Store.delete`."""
+        if not key.startswith(_IN_PLACE):
+            self._path(key).unlink(missing_ok=True)
+
+    def check(self) -> str:
+        """The folder and its free space; see `Store.check`."""
+        folder = self._folder("incoming")
+        if not os.access(folder, os.W_OK):
+            raise StoreUnusable
+        space = os.statvfs(folder)
+        return f"{self.folder} ({space.f_bavail * space.f_frsize / 2**30:.0f} GiB free)"
+
+    def _path(self, key: str) -> Path:
+        if key.startswith(_IN_PLACE):
+            return Path(key.removeprefix(_IN_PLACE))
+        return self.folder / key
+
+    def _folder(self, name: str) -> Path:
+        folder = self.folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreUnusable(f"cannot make the store's folder {folder}: {error}") from error
+        return folder
+
+
+def _key(sha256: str) -> str:
+    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def _hash(source: BinaryIO, limit: int | None, out: BinaryIO | None) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK):
+        size += len(chunk)
+        if limit is not None and size > limit:
+            raise TooLarge(f"the file is larger than {limit} bytes")
+        digest.update(chunk)
+        if out is not None:
+            out.write(chunk)
+    if size == 0 and limit is not None:
+        raise EmptyFile
+    return digest.hexdigest(), size
