@@ -1,0 +1,1 @@
+"""Finding faces in pictures: the promise in `base`, an implementation a file."""

@@ -1,0 +1,41 @@
+"""What every face finder promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fimq_worker.vision.box import Box
+from fimq_worker.vision.picture import Picture
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """A face in displayed coordinates. The box reaches from the brows to the chin."""
+
+    box: Box
+    score: float  #: the detector's own, in [0, 1]
+    #: (x, y) of the eye and then the other eye (the one further left in an upright face
+    #: first), tip of the nose, middle of the mouth, the ear by the first eye, the other ear
+    keypoints: tuple[Point, Point, Point, Point, Point, Point]
+
+
+class FaceFinder(Protocol):
+    """Finds faces in a picture. One instance belongs to one thread."""
+
+    @property
+    def name(self) -> str:
+        """Which finder this is, for results and logs."""
+
+    def find(self, picture: Picture, hints: Sequence[Box] = ()) -> list[FoundFace]:
+        """Return every face once, the largest first; the same picture gives the same list.
+
+        Args:
+            picture: where to look.
+            hints: where faces were a moment ago. With hints a finder may look for small
+                faces there only; without, it looks everywhere. Large faces are found
+                in either case.
+        """
