@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fimq.models.face_models import path
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.faces.base import FaceFinder
 from fimq_worker.vision.faces.full_range import FullRangeFinder
@@ -22,7 +23,7 @@ def astronaut() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module", params=["full_range"])
 def finder(request, face_models: Path) -> FaceFinder:
-    return FullRangeFinder(face_models / "face_detection_full_range_sparse.tflite")
+    return FullRangeFinder(path(face_models, "full_range_sparse"))
 
 
 def placed(astronaut: NDArray[np.uint8], width: int, height: int, face: float) -> Picture:

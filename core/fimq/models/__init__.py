@@ -1,0 +1,1 @@
+"""Models: the face models that are fetched at set-up, and the packages that judge faces."""
