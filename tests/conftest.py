@@ -1,0 +1,1 @@
+"""What many tests need. Being here, it also lets them import `clips`."""
