@@ -1,1 +1,59 @@
-"""What many tests need. Being here, it also lets them import `clips`."""
+"""Fixtures for every tier: a ledger of one's own, settings that touch nothing of the user's."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from platformdirs import user_data_path
+
+from fimq.ledger.database import Ledger
+from fimq.settings import Settings
+
+# Found before any test hides the user's folders.
+_FACE_MODELS = Path(
+    os.environ.get("FIMQ_FACE_MODELS") or user_data_path("fimq") / "face-models"
+).absolute()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No FIMQ_ variable of the caller reaches a test."""
+    for name in list(os.environ):
+        if name.startswith("FIMQ_") and name != "FIMQ_TEST_DATA":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def face_models() -> Path:
+    """The folder of the face models; `make test` fetches them."""
+    if not any(_FACE_MODELS.glob("*.tflite")):
+        pytest.fail(f"no face models in {_FACE_MODELS}; run: fimq models fetch")
+    return _FACE_MODELS
+
+
+@pytest.fixture
+def state_dir() -> Iterator[Path]:
+    """A short folder: the path of a Unix socket has 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="fimq-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, state_dir: Path, face_models: Path) -> Settings:
+    """Settings of a private installation that ends with the test."""
+    return Settings(data_dir=tmp_path / "data", state_dir=state_dir, face_models_dir=face_models)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger with the newest schema."""
+    from fimq_migrations.schema import upgrade
+
+    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    upgrade(opened)
+    yield opened
+    opened.close()

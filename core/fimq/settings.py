@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     max_bytes: int = Field(default=8 * 2**30, ge=1, description="Largest file accepted.")
     max_duration: float = Field(default=12 * 3600, gt=0, description="Longest video judged.")
     max_pixels: int = Field(default=8192 * 4608, ge=1, description="Largest picture decoded.")
-    max_faces: int = Field(default=20, ge=1, description="Faces scored in one sample, largest first.")
+    max_faces: int = Field(default=20, ge=1, description="Largest faces scored a sample.")
     min_face: int = Field(default=48, ge=16, description="Smallest face scored, in pixels.")
     segment_seconds: float = Field(default=60, gt=0, description="Length of a segment.")
     archive_segment_seconds: float = Field(
@@ -86,11 +86,13 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         default=30, gt=0.2, description="A worker not heard of for so long loses its step."
     )
-    sweep_seconds: float = Field(default=10, gt=0.05, description="How often lost work is looked for.")
+    sweep_seconds: float = Field(
+        default=10, gt=0.05, description="Time between looks for lost work."
+    )
     ring_seconds: float = Field(
         default=30, gt=0.05, description="A ready step not rung for so long is rung again."
     )
-    max_executions: int = Field(default=3, ge=1, description="Errors of a step before its job fails.")
+    max_executions: int = Field(default=3, ge=1, description="Errors before a job fails.")
     max_losses: int = Field(default=10, ge=1, description="Lost workers before a job fails.")
     retry_seconds: float = Field(default=5, ge=0, description="Wait before a step is run again.")
     grace_seconds: float = Field(default=20, gt=0, description="Time to stop after SIGTERM.")
@@ -103,7 +105,7 @@ class Settings(BaseSettings):
     child_seconds_a_minute: float = Field(
         default=120, gt=0, description="Wall clock of a decode child for a minute of video."
     )
-    child_requests: int = Field(default=200, ge=1, description="Requests before a child is renewed.")
+    child_requests: int = Field(default=200, ge=1, description="Requests of one child.")
 
     # --- the classifier
     runtime: str = Field(default="auto", description="auto, openvino or onnxruntime.")

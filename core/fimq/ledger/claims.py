@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Update, delete, select, update
+from sqlalchemy import CursorResult, Update, insert, select, update
 from sqlalchemy.orm import Session
 
 from fimq.errors import FimqError
@@ -116,9 +116,7 @@ def beat(ledger: Ledger, worker_id: str, claims: Iterable[Claim], lease: float) 
         ).all()
         kept = {step_id for step_id, fence in mine if held[step_id] == fence}
         if kept:
-            session.execute(
-                update(Step).where(Step.id.in_(kept)).values(lease_until=now(lease))
-            )
+            session.execute(update(Step).where(Step.id.in_(kept)).values(lease_until=now(lease)))
     return set(held) - kept
 
 
@@ -129,9 +127,7 @@ def _held(step: Claim) -> tuple[Any, ...]:
 def report_progress(ledger: Ledger, held: Claim, done: int) -> bool:
     """Say how many samples of a step are done. False: the claim was lost."""
     with ledger.write() as session:
-        return bool(
-            changed(session, update(Step).where(*_held(held)).values(progress=done))
-        )
+        return bool(changed(session, update(Step).where(*_held(held)).values(progress=done)))
 
 
 def give_back(ledger: Ledger, held: Claim) -> bool:
@@ -152,6 +148,31 @@ def give_back(ledger: Ledger, held: Claim) -> bool:
                 ),
             )
         )
+
+
+def let_go(ledger: Ledger, held: Claim) -> None:
+    """Say that a cancelled step is no longer worked on."""
+    with ledger.write() as session:
+        session.execute(
+            update(Step)
+            .where(
+                Step.id == held.step_id,
+                Step.fence == held.fence,
+                Step.state == StepState.CANCELLED,
+            )
+            .values(worker_id=None, lease_until=None)
+        )
+
+
+def record_plan(ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int) -> bool:
+    """Write what the probe found and how many samples are planned. False: the claim was lost."""
+    with ledger.write() as session:
+        if session.scalar(select(Step.id).where(*_held(held))) is None:
+            return False
+        job = session.get_one(Job, held.job_id)
+        job.samples_planned = samples
+        session.execute(update(Video).where(Video.id == job.video_id).values(probe=probe))
+        return True
 
 
 def complete_plan(
@@ -350,7 +371,7 @@ def end_job(session: Session, job_id: str, state: JobState, **facts: Any) -> boo
     session.execute(
         update(Step)
         .where(Step.job_id == job_id, Step.state.in_(step_sources(StepState.CANCELLED)))
-        .values(state=StepState.CANCELLED, lease_until=None)
+        .values(state=StepState.CANCELLED)
     )
     tenant = session.scalar(select(Job.tenant).where(Job.id == job_id))
     session.add(Event(id=new_id(), tenant=tenant, job_id=job_id, kind=f"job.{state}"))
@@ -370,13 +391,6 @@ def _end_step(session: Session, held: Claim, state: StepState, **facts: Any) -> 
 def _write_rows(session: Session, held: Claim, rows: SegmentRows) -> None:
     own = {"job_id": held.job_id, "tenant": held.tenant}
     if rows.samples:
-        session.execute(Sample.__table__.insert(), [{**own, **row} for row in rows.samples])
+        session.execute(insert(Sample), [{**own, **row} for row in rows.samples])
     if rows.faces:
-        session.execute(Face.__table__.insert(), [{**own, **row} for row in rows.faces])
-
-
-def delete_job(session: Session, job_id: str) -> None:
-    """Remove a job and everything it wrote. Its video row stays for its other jobs."""
-    for table in (Face, Sample, Track, VerdictRow, Event, Step):
-        session.execute(delete(table).where(table.job_id == job_id))
-    session.execute(delete(Job).where(Job.id == job_id))
+        session.execute(insert(Face), [{**own, **row} for row in rows.faces])

@@ -53,7 +53,9 @@ class Ledger:
             with Session(engine, expire_on_commit=False) as session:
                 yield session
         except OperationalError as error:
-            raise LedgerUnreachable(f"cannot use the ledger at {self.shown}: {error.orig}") from error
+            raise LedgerUnreachable(
+                f"cannot use the ledger at {self.shown}: {error.orig}"
+            ) from error
 
     @property
     def shown(self) -> str:

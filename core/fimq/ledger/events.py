@@ -55,6 +55,4 @@ def undelivered(ledger: Ledger, *, again_after: float, limit: int = 100) -> list
 def delivered(ledger: Ledger, event_id: str) -> None:
     """Mark an event as taken."""
     with ledger.write() as session:
-        session.execute(
-            update(Event).where(Event.id == event_id).values(delivered_at=now())
-        )
+        session.execute(update(Event).where(Event.id == event_id).values(delivered_at=now()))

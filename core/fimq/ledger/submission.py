@@ -152,9 +152,7 @@ def _by_key(session: Session, tenant: str, key: str) -> Job | None:
 
 
 def _add_plan(session: Session, job: Job) -> str:
-    step = Step(
-        id=new_id(), tenant=job.tenant, job_id=job.id, kind=StepKind.PLAN, lane=job.lane
-    )
+    step = Step(id=new_id(), tenant=job.tenant, job_id=job.id, kind=StepKind.PLAN, lane=job.lane)
     session.add(step)
     session.flush()
     return step.id
@@ -192,11 +190,7 @@ def _take_over(session: Session, job: Job, verdict: VerdictRow) -> None:
         for column in VerdictRow.__table__.columns
         if column.key not in {"job_id", "reused_from", "supersedes", "tenant"}
     }
-    session.add(
-        VerdictRow(
-            **columns, job_id=job.id, tenant=job.tenant, reused_from=verdict.job_id
-        )
-    )
+    session.add(VerdictRow(**columns, job_id=job.id, tenant=job.tenant, reused_from=verdict.job_id))
     session.add(Event(id=new_id(), tenant=job.tenant, job_id=job.id, kind="job.done"))
     source = session.get_one(Job, verdict.job_id)
     session.execute(

@@ -46,7 +46,10 @@ def sweep(ledger: Ledger, *, max_losses: int, ring_after: float, limit: int = 50
         for step_id, job_id, fence, losses in expired:
             gone = Step.id == step_id, Step.fence == fence, Step.state == StepState.CLAIMED
             if losses + 1 >= max_losses:
-                facts = {"error_code": WorkerLost.code, "error_detail": WorkerLost.default_message()}
+                facts = {
+                    "error_code": WorkerLost.code,
+                    "error_detail": WorkerLost.default_message(),
+                }
                 counted = {"losses": losses + 1, "lease_until": None, **facts}
                 if changed(
                     session, update(Step).where(*gone).values(state=StepState.FAILED, **counted)

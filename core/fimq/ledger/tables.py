@@ -7,7 +7,7 @@ plain LIKE on every database. Times are UTC by the database's clock.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -41,7 +41,11 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[Any]: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
 
     tenant: Mapped[str] = mapped_column(String(64), default="default")
 
@@ -51,9 +55,7 @@ def _key() -> Mapped[str]:
 
 
 def _job(*, primary: bool = False) -> Mapped[str]:
-    return mapped_column(
-        String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=primary
-    )
+    return mapped_column(String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=primary)
 
 
 class Video(Table):

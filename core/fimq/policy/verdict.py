@@ -69,8 +69,7 @@ def judge(
     """The verdict on a video. The order of tracks does not matter."""
     scored = [track for track in tracks if track.evidence]
     if not scored:
-        outcome, reason = _nothing_scored(counts, policy)
-        return Verdict(outcome, reason, None, None, (), {})
+        return Verdict(*_nothing_scored(counts, policy), None, None, (), {})
 
     scores = {track.ordinal: pool(track.evidence, policy.pooling) for track in scored}
     segments = tuple(
@@ -90,9 +89,7 @@ def judge(
         and _mean_quality(by_ordinal[ordinal]) >= policy.quality
     ]
     top = max(accused or scores, key=lambda ordinal: (scores[ordinal], -ordinal))
-    outcome, reason = _outcome(
-        bool(accused), max(scores.values()), counts, thresholds, policy
-    )
+    outcome, reason = _outcome(bool(accused), max(scores.values()), counts, thresholds, policy)
     return Verdict(outcome, reason, scores[top], top, segments, scores)
 
 

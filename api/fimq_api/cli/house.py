@@ -1,0 +1,83 @@
+"""The house: ledger, store and doorbell as a command needs them, opened from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fimq import logs
+from fimq.embedded.stack import Stack
+from fimq.errors import BrokerUnreachable
+from fimq.ledger import presence
+from fimq.ledger.database import Ledger
+from fimq.ledger.tables import SCHEMA
+from fimq.settings import Settings, load_settings
+from fimq.store.base import Store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What commands work with."""
+
+    settings: Settings
+    ledger: Ledger
+    store: Store
+    stack: Stack
+
+    def ring(self, steps: list[tuple[str, str]]) -> None:
+        """Start what is missing and tell workers of steps that were committed before.
+
+        Raises:
+            ServiceError: nobody could be told. Nothing is lost: the sweep rings again.
+        """
+        # Celery takes a quarter of a second to import; reading commands never need it.
+        from fimq.doorbell import CeleryDoorbell, make_app  # noqa: PLC0415
+
+        if self.settings.embedded_queue:
+            self.stack.ensure()
+        doorbell = CeleryDoorbell(make_app(self.settings))
+        for step_id, lane in steps:
+            doorbell.ring(step_id, lane)
+
+    def nobody_works(self) -> str | None:
+        """What to start when no worker is alive, else None."""
+        if self.settings.embedded_queue:
+            return None
+        if presence.alive(self.ledger, within=2 * self.settings.lease_seconds):
+            return None
+        return "No worker is alive; start one: fimq worker"
+
+    def check_worker(self) -> None:
+        """Raise if the private worker died while jobs wait for it.
+
+        Raises:
+            BrokerUnreachable: it died, and starting it again failed.
+        """
+        if self.settings.embedded_queue and self.stack.state().worker_pid is None:
+            try:
+                self.stack.ensure()
+            except OSError as error:
+                raise BrokerUnreachable(str(error)) from error
+
+
+@contextmanager
+def open_house(**overrides: object) -> Iterator[House]:
+    """Open the ledger and store. The embedded ledger is made and migrated when needed.
+
+    Raises:
+        SettingsInvalid, LedgerUnreachable, LedgerOutdated, StoreUnknown: what is wrong.
+    """
+    settings = load_settings(**overrides)
+    logs.configure("warning" if settings.log_level == "info" else settings.log_level, "text")
+    ledger = Ledger(settings.ledger)
+    try:
+        if settings.embedded_ledger and ledger.schema() != SCHEMA:
+            # Alembic takes a third of a second to import; it is needed once.
+            from fimq_migrations.schema import upgrade  # noqa: PLC0415
+
+            upgrade(ledger)
+        ledger.check_schema()
+        yield House(settings, ledger, open_store(settings.store), Stack(settings))
+    finally:
+        ledger.close()

@@ -1,0 +1,71 @@
+"""`fimq list`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fimq.identifiers import short
+from fimq.ledger import reading
+from fimq.ledger.states import JobState
+from fimq_api.cli import words
+from fimq_api.cli.house import open_house
+from fimq_api.cli.options import Command, json_option
+
+
+@click.command("list", cls=Command)
+@click.option("--state", type=click.Choice([*JobState]), help="Only jobs in this state.")
+@click.option("--failed", is_flag=True, help="Only failed jobs, counted by code.")
+@click.option("--code", help="Only jobs that failed with this code.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, help="So many at most.")
+@json_option
+def list_(*, state: str | None, failed: bool, code: str | None, limit: int, as_json: bool) -> None:
+    """List jobs, newest first.
+
+    Example: fimq list --failed
+    """
+    wanted = JobState.FAILED if failed or code else state
+    with open_house() as house, house.ledger.read() as session:
+        rows = reading.list_jobs(session, state=wanted, code=code, limit=limit)
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(asdict(row), default=str))
+        return
+    if not rows:
+        click.echo("No jobs.", err=True)
+        return
+    if failed:
+        counts: dict[str, int] = {}
+        for row in rows:
+            counts[row.error_code or "?"] = counts.get(row.error_code or "?", 0) + 1
+        for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            click.echo(f"{count:>5}  {name}")
+    _print(rows)
+
+
+def _print(rows: list[reading.Listed]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("job", "submitted", "lane"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("video", overflow="fold")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    for row in rows:
+        said = row.outcome or row.state
+        table.add_row(
+            short(row.job_id),
+            f"{row.created_at:%m-%d %H:%M}",
+            row.lane,
+            Text(row.name),
+            Text(
+                words.OUTCOMES.get(said, said) + (f" [{row.error_code}]" if row.error_code else ""),
+                style=words.COLOURS.get(said, ""),
+            ),
+            words.score(row.score),
+        )
+    Console(highlight=False).print(table)

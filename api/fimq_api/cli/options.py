@@ -1,0 +1,42 @@
+"""Options and types that several commands share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+class Command(click.Command):
+    """A command whose options name the variables that set them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Show variable and default of every option."""
+        super().__init__(*args, **kwargs)
+        for option in self.params:
+            if isinstance(option, click.Option):
+                option.show_envvar = True
+                option.show_default = option.show_default or option.default not in (None, False, ())
+
+
+class Tag(click.ParamType[tuple[str, str]]):
+    """`key=value`."""
+
+    name = "KEY=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split at the first equals sign."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, rest = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, rest
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+timeout_option = click.option(
+    "--timeout", type=click.FloatRange(min=0), help="Wait so many seconds at most."
+)

@@ -1,0 +1,147 @@
+"""The private stack: queue and worker of one machine, started by whoever needs them.
+
+Starting and stopping happen under one file lock. The worker leaves only under that lock
+and only while the ledger has no open step, so that a job which was committed before
+`ensure` was called always finds a worker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from fimq.embedded import valkey
+from fimq.embedded.locks import exclusive, holder
+from fimq.errors import ServiceError
+from fimq.settings import Settings, toml_path
+
+_START_SECONDS = 30.0
+
+
+class WorkerFailed(ServiceError):
+    """The private worker did not start."""
+
+    code = "worker_failed"
+    hint = "Look at worker.log in FIMQ_STATE_DIR, or: fimq worker"
+
+
+@dataclass(frozen=True, slots=True)
+class StackState:
+    """What runs."""
+
+    queue: bool
+    worker_pid: int | None
+
+
+class Stack:
+    """The private stack of one state folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Look at nothing yet."""
+        self.settings = settings
+        self.folder = settings.state_dir
+        self.lock = self.folder / "stack.lock"
+        self.worker_lock = self.folder / "worker.lock"
+        self.worker_log = self.folder / "worker.log"
+
+    def state(self) -> StackState:
+        """What runs now."""
+        return StackState(
+            queue=valkey.answers(self.settings.broker_socket), worker_pid=holder(self.worker_lock)
+        )
+
+    def ensure_queue(self) -> None:
+        """Start the private Valkey unless it runs."""
+        with exclusive(self.lock):
+            self._ensure_queue()
+
+    def ensure(self) -> StackState:
+        """Start what is missing. Call it after the job was committed.
+
+        Raises:
+            ValkeyMissing, ValkeyFailed, WorkerFailed: what did not start, and where to look.
+        """
+        with exclusive(self.lock):
+            self._ensure_queue()
+            if holder(self.worker_lock) is None:
+                self._start_worker()
+            return self.state()
+
+    def _ensure_queue(self) -> None:
+        if not valkey.answers(self.settings.broker_socket):
+            valkey.start(self.settings.broker_socket)
+
+    def _start_worker(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.worker_log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "fimq_worker", "--embedded"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=_environment(self.settings),
+                # A folder that is there as long as we are; the caller's may vanish.
+                cwd=self.folder,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while holder(self.worker_lock) is None:
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                raise WorkerFailed(f"the private worker did not start; see {self.worker_log}")
+            time.sleep(0.02)
+        # The worker outlives us; without this, Python warns of a child that still runs.
+        process.returncode = 0
+
+    def stop(self) -> StackState:
+        """Stop worker and queue; returns what ran. Claims are given back, nothing is lost."""
+        with exclusive(self.lock):
+            before = self.state()
+            if before.worker_pid:
+                self._stop_worker(before.worker_pid)
+            valkey.stop(self.settings.broker_socket)
+            return before
+
+    def _stop_worker(self, pid: int) -> None:
+        deadline = time.monotonic() + self.settings.grace_seconds
+        _signal(pid, signal.SIGTERM)
+        while holder(self.worker_lock) == pid:
+            if time.monotonic() > deadline:
+                _signal(pid, signal.SIGKILL)
+                deadline = float("inf")
+            time.sleep(0.05)
+
+    def log_tail(self, lines: int = 5) -> list[str]:
+        """The last lines of the worker's log."""
+        if not self.worker_log.exists():
+            return []
+        return self.worker_log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The caller's environment, with folders and settings file as the caller resolved them."""
+    config = toml_path()
+    return {
+        **os.environ,
+        "FIMQ_DATA_DIR": str(_absolute(settings.data_dir)),
+        "FIMQ_STATE_DIR": str(_absolute(settings.state_dir)),
+        **({"FIMQ_CONFIG": str(_absolute(config))} if config else {}),
+    }
+
+
+def _absolute(path: Path) -> Path:
+    return path if path.is_absolute() else Path.cwd() / path
+
+
+def _signal(pid: int, which: signal.Signals) -> None:
+    try:
+        os.kill(pid, which)
+    except ProcessLookupError:
+        # It ended by itself; the lock tells.
+        return

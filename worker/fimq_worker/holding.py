@@ -1,0 +1,139 @@
+"""Holding: the claims of this process, kept alive by one heartbeat thread.
+
+The heartbeat also brings bad news: a claim that was lost or cancelled stops its work.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from fimq.errors import LedgerUnreachable
+from fimq.ledger import claims, presence
+from fimq.ledger.claims import Claim
+from fimq.ledger.database import Ledger
+
+log = structlog.get_logger(__name__)
+
+
+class Stopped(Exception):
+    """This work was taken away: lost, cancelled, or the worker stops."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A claim in work, and the way to stop it from another thread."""
+
+    claim: Claim
+    lost: bool = False  #: the ledger gave the step to another, or cancelled it
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _on_stop: list[Callable[[], None]] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raise `Stopped` if this work was taken away."""
+        if self._stop.is_set():
+            raise Stopped
+
+    def on_stop(self, call: Callable[[], None]) -> None:
+        """Have `call` called, once, when the work is taken away, or now if it was."""
+        self._on_stop.append(call)
+        if self._stop.is_set():
+            call()
+
+    def stop(self) -> None:
+        """Take the work away. Harmless twice."""
+        if not self._stop.is_set():
+            self._stop.set()
+            for call in list(self._on_stop):
+                call()
+
+
+class Holding:
+    """Every claim of this process. Threads take and drop; one thread beats."""
+
+    def __init__(self, ledger: Ledger, worker_id: str, *, lease: float) -> None:
+        """Hold nothing yet; `start` starts the heartbeat."""
+        self.ledger = ledger
+        self.worker_id = worker_id
+        self.lease = lease
+        self._held: dict[str, Held] = {}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Start the heartbeat."""
+        self._thread.start()
+
+    def take(self, step_id: str) -> Held | None:
+        """Claim a step, or None when there is nothing to take or this worker stops."""
+        if self._closing.is_set():
+            return None
+        claim = claims.claim(self.ledger, step_id, self.worker_id, self.lease)
+        if claim is None:
+            return None
+        held = Held(claim)
+        with self._lock:
+            self._held[step_id] = held
+            closing = self._closing.is_set()
+        if closing:
+            held.stop()
+        return held
+
+    def drop(self, held: Held) -> None:
+        """Forget a claim, however it ended."""
+        with self._lock:
+            self._held.pop(held.claim.step_id, None)
+
+    def busy(self) -> int:
+        """How many steps are in work."""
+        with self._lock:
+            return len(self._held)
+
+    def close(self) -> None:
+        """Take no more, and stop what is in work."""
+        self._closing.set()
+        with self._lock:
+            open_now = list(self._held.values())
+        for held in open_now:
+            held.stop()
+
+    @property
+    def closing(self) -> bool:
+        """Whether this worker stops."""
+        return self._closing.is_set()
+
+    def beat(self) -> None:
+        """One heartbeat: extend every lease, and stop what was taken away."""
+        presence.seen(self.ledger, self.worker_id)
+        with self._lock:
+            open_now = dict(self._held)
+        gone = claims.beat(
+            self.ledger, self.worker_id, [held.claim for held in open_now.values()], self.lease
+        )
+        with self._lock:
+            # What ended while we asked was not lost.
+            lost = [open_now[step_id] for step_id in gone if step_id in self._held]
+        for held in lost:
+            held.lost = True
+            log.warning("claim lost", step_id=held.claim.step_id, job_id=held.claim.job_id)
+            held.stop()
+
+    def end(self) -> None:
+        """Stop the heartbeat, when nothing is held any more."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        # It beats on while the worker closes: claims are held until they are given back.
+        while True:
+            try:
+                self.beat()
+            except LedgerUnreachable as error:
+                log.warning("heartbeat failed", error=error.message)
+            if self._ended.wait(self.lease / 3):
+                return

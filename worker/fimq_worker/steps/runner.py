@@ -1,0 +1,104 @@
+"""The runner: what happens to a doorbell. The edge of a step: its errors end here."""
+
+from __future__ import annotations
+
+import structlog
+
+from fimq.doorbell import Doorbell
+from fimq.errors import AnalysisError, BrokerUnreachable, FimqError, ServiceError, UnexpectedFailure
+from fimq.ledger import claims
+from fimq.ledger.database import Ledger
+from fimq.ledger.states import StepKind, StepState
+from fimq.settings import Settings
+from fimq_worker.holding import Held, Holding, Stopped
+from fimq_worker.steps.analysis import Analyst
+
+log = structlog.get_logger(__name__)
+
+
+class StepRunner:
+    """Runs steps; one instance serves every slot of a worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        doorbell: Doorbell,
+        holding: Holding,
+        analyst: Analyst,
+    ) -> None:
+        """Keep what every step needs."""
+        self.settings = settings
+        self.ledger = ledger
+        self.doorbell = doorbell
+        self.holding = holding
+        self.analyst = analyst
+
+    def run(self, step_id: str) -> None:
+        """Claim a step and run it to its end; return at once when there is nothing to claim."""
+        held = self.holding.take(step_id)
+        if held is None:
+            return
+        claim = held.claim
+        with structlog.contextvars.bound_contextvars(
+            job_id=claim.job_id, step_id=claim.step_id, worker_id=self.holding.worker_id
+        ):
+            log.info("step claimed", kind=claim.kind, ordinal=claim.ordinal, fence=claim.fence)
+            try:
+                self._run(held)
+            except Stopped:
+                self._let_go(held)
+            except ServiceError as error:
+                # Not the video's fault, and nothing can be written: the lease runs out.
+                log.warning("step left", code=error.code, error=error.message)
+            except FimqError as error:
+                self._fail(held, error)
+            except Exception as error:
+                log.exception("step met an unknown error")
+                self._fail(held, UnexpectedFailure(f"{type(error).__name__}: {error}"))
+            finally:
+                self.holding.drop(held)
+
+    def _run(self, held: Held) -> None:
+        kind = held.claim.kind
+        if kind == StepKind.PLAN:
+            rung = self.analyst.plan(held)
+        elif kind == StepKind.SEGMENT:
+            rung = self.analyst.segment(held)
+        else:
+            rung = self.analyst.finish(held)
+        log.info("step done", kind=kind)
+        self._ring(rung, held.claim.lane)
+
+    def _let_go(self, held: Held) -> None:
+        if held.lost:
+            claims.let_go(self.ledger, held.claim)
+            log.info("step dropped: it is no longer ours")
+            return
+        claims.give_back(self.ledger, held.claim)
+        log.info("step given back")
+        self._ring([held.claim.step_id], held.claim.lane)
+
+    def _fail(self, held: Held, error: FimqError) -> None:
+        state = claims.fail_step(
+            self.ledger,
+            held.claim,
+            error,
+            final=isinstance(error, AnalysisError) and error.final,
+            executions=self.settings.max_executions,
+            wait=self.settings.retry_seconds,
+        )
+        log.warning(
+            "step failed" if state is StepState.FAILED else "step will be run again",
+            code=error.code,
+            error=error.message,
+        )
+
+    def _ring(self, step_ids: list[str], lane: str) -> None:
+        for step_id in step_ids:
+            try:
+                self.doorbell.ring(step_id, lane)
+            except BrokerUnreachable as error:
+                # The sweep rings again; the work that was done is safe in the ledger.
+                log.warning("doorbell failed", error=error.message)
+                return

@@ -1,0 +1,58 @@
+"""The sweeper: a thread that looks for lost work and rings for it again."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from fimq.doorbell import Doorbell
+from fimq.errors import BrokerUnreachable, LedgerUnreachable
+from fimq.ledger.database import Ledger
+from fimq.ledger.sweep import sweep
+from fimq.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """Sweeps the ledger every `sweep_seconds`, at once when started."""
+
+    def __init__(self, ledger: Ledger, doorbell: Doorbell, settings: Settings) -> None:
+        """Do nothing yet; `start` starts the thread."""
+        self.ledger = ledger
+        self.doorbell = doorbell
+        self.settings = settings
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+
+    def start(self) -> None:
+        """Start sweeping."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop sweeping."""
+        self._ended.set()
+        self._thread.join()
+
+    def once(self) -> int:
+        """One sweep; returns how many steps were rung for."""
+        swept = sweep(
+            self.ledger,
+            max_losses=self.settings.max_losses,
+            ring_after=self.settings.ring_seconds,
+        )
+        if swept.lost:
+            log.warning("leases ran out", steps=swept.lost, jobs_failed=swept.failed)
+        for step_id, lane in swept.ring:
+            self.doorbell.ring(step_id, lane)
+        return len(swept.ring)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.once()
+            except (LedgerUnreachable, BrokerUnreachable) as error:
+                log.warning("sweep failed", code=error.code, error=error.message)
+            if self._ended.wait(self.settings.sweep_seconds):
+                return
