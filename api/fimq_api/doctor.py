@@ -1,0 +1,201 @@
+"""The doctor: one finding for each thing that fimq needs, with what to do about it.
+
+Used by `fimq doctor`. It looks, and changes nothing but a probe file in the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from fimq.embedded import valkey
+from fimq.embedded.stack import Stack
+from fimq.errors import FimqError
+from fimq.ledger import presence
+from fimq.ledger.database import Ledger
+from fimq.ledger.tables import SCHEMA
+from fimq.logs import redact
+from fimq.models import face_models, registry
+from fimq.settings import Settings
+from fimq.store.base import open_store
+
+_NEEDED = ("av", "opencv-python-headless", "openvino", "celery", "redis", "sqlalchemy")
+_EXTRAS = ("onnxruntime", "tensorflow-cpu", "mediapipe", "psycopg", "s3fs", "fastapi")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one thing. `hint` says what to do when it is not ok."""
+
+    what: str
+    state: Literal["ok", "note", "bad"]
+    says: str
+    hint: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, the plain things first."""
+    yield _python()
+    yield from _packages()
+    yield from _ledger(settings)
+    yield _queue(settings)
+    yield _workers(settings)
+    yield _store(settings)
+    yield from _models(settings)
+    yield from _worker_side(settings)
+    yield from _limits(settings)
+
+
+def _python() -> Finding:
+    return Finding("Python", "ok", f"{platform.python_version()} on {platform.platform()}")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in ("fimq", *_NEEDED):
+        try:
+            yield Finding(name, "ok", version(name))
+        except PackageNotFoundError:
+            yield Finding(name, "bad", "not installed", "Run: pip install fimq")
+    present = []
+    for name in _EXTRAS:
+        try:
+            present.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    yield Finding("extras", "ok", ", ".join(present) or "none")
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    ledger = Ledger(settings.ledger)
+    try:
+        found = ledger.schema()
+        if found is None and settings.embedded_ledger:
+            yield Finding("ledger", "ok", f"{ledger.shown}: empty, made at the first submit")
+        elif found != SCHEMA:
+            yield Finding(
+                "ledger",
+                "bad",
+                f"{ledger.shown}: schema {found}, needs {SCHEMA}",
+                "Run: fimq db upgrade",
+            )
+        else:
+            yield Finding("ledger", "ok", f"{ledger.shown}: schema {found}")
+    except FimqError as error:
+        yield Finding("ledger", "bad", error.message, error.hint)
+    finally:
+        ledger.close()
+
+
+def _queue(settings: Settings) -> Finding:
+    if settings.embedded_queue:
+        try:
+            binary = valkey.binary()
+        except FimqError as error:
+            return Finding("queue", "bad", error.message, error.hint)
+        runs = valkey.answers(settings.broker_socket)
+        return Finding(
+            "queue",
+            "ok",
+            f"private Valkey, {'runs' if runs else 'starts when needed'} ({binary.name})",
+        )
+    shown = redact(settings.broker)
+    client = Redis.from_url(settings.broker, socket_timeout=5, socket_connect_timeout=5)
+    try:
+        facts = client.info("server")
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+    except (RedisError, OSError) as error:
+        return Finding("queue", "bad", f"{shown}: {error}", "Start it, or check FIMQ_BROKER_URL")
+    finally:
+        client.close()
+    says = f"{shown}: Redis {facts.get('redis_version', '?')}"
+    if policy != "noeviction":
+        return Finding("queue", "note", f"{says}, {policy}", "Set maxmemory-policy noeviction")
+    return Finding("queue", "ok", says)
+
+
+def _workers(settings: Settings) -> Finding:
+    ledger = Ledger(settings.ledger)
+    try:
+        if ledger.schema() is None:
+            alive = []
+        else:
+            alive = presence.alive(ledger, within=2 * settings.lease_seconds)
+    except FimqError as error:
+        return Finding("workers", "bad", error.message, error.hint)
+    finally:
+        ledger.close()
+    if alive:
+        return Finding("workers", "ok", ", ".join(f"{row.host}:{row.pid}" for row in alive))
+    if settings.embedded_queue:
+        state = Stack(settings).state()
+        says = "the private one runs" if state.worker_pid else "the private one starts when needed"
+        return Finding("workers", "ok", says)
+    return Finding("workers", "bad", "none is alive", "Run: fimq worker")
+
+
+def _store(settings: Settings) -> Finding:
+    try:
+        return Finding("store", "ok", open_store(settings.store).check())
+    except FimqError as error:
+        return Finding("store", "bad", error.message, error.hint)
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    try:
+        face_models.verify(settings.face_models)
+        yield Finding("face models", "ok", f"verified in {settings.face_models}")
+    except FimqError as error:
+        yield Finding("face models", "bad", error.message, error.hint)
+    try:
+        package = registry.find(settings.model, settings.installed_models)
+    except FimqError as error:
+        yield Finding("model", "bad", error.message, error.hint)
+        return
+    if package is None:
+        yield Finding("model", "bad", f"{settings.model}: not here", "See: fimq models list")
+        return
+    manifest = package.manifest
+    yield Finding(
+        "model",
+        "note" if manifest.experimental else "ok",
+        f"{manifest.name} {manifest.version}, verified"
+        + (", experimental: its verdicts are hints" if manifest.experimental else ""),
+    )
+
+
+def _worker_side(settings: Settings) -> Iterator[Finding]:
+    """Runtimes and sandbox, as a worker on this machine finds them (in its own process)."""
+    answer = subprocess.run(  # noqa: S603 - the command is ours
+        [sys.executable, "-m", "fimq_worker.examination", settings.model],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "FIMQ_LOG_LEVEL": "error"},
+    )
+    if answer.returncode != 0:
+        last = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
+        yield Finding("worker", "bad", last, "Run: fimq worker --slots 1")
+        return
+    for row in json.loads(answer.stdout):
+        yield Finding(**row)
+
+
+def _limits(settings: Settings) -> Iterator[Finding]:
+    yield Finding(
+        "limits",
+        "ok",
+        f"{settings.max_bytes / 2**30:g} GiB, {settings.max_duration / 3600:g} h, "
+        f"{settings.max_pixels / 1e6:.0f} megapixels, faces from {settings.min_face} px, "
+        f"child {settings.child_memory / 2**30:g} GiB",
+    )

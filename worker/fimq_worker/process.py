@@ -1,0 +1,161 @@
+"""The worker process: Celery takes the doorbells, threads run the steps.
+
+It composes what the other rooms make: ledger, holding, sweeper, analyst, runner. Order of
+the end: no new claims, children cancelled, claims given back, threads joined, row left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import structlog
+from celery import signals
+
+import fimq
+from fimq.doorbell import TASK, CeleryDoorbell, make_app
+from fimq.embedded import valkey
+from fimq.embedded.locks import HeldLock, exclusive
+from fimq.embedded.stack import Stack
+from fimq.ledger import presence, reading
+from fimq.ledger.database import Ledger
+from fimq.settings import Settings
+from fimq.store.base import open_store
+from fimq_worker.holding import Holding
+from fimq_worker.steps.analysis import Analyst
+from fimq_worker.steps.runner import StepRunner
+from fimq_worker.sweeper import Sweeper
+
+log = structlog.get_logger(__name__)
+
+
+class WorkerProcess:
+    """One worker, from its start to its end."""
+
+    def __init__(self, settings: Settings, *, lanes: Sequence[str], embedded: bool) -> None:
+        """Open nothing yet.
+
+        Args:
+            settings: the settings of this process.
+            lanes: lanes to serve, the most important first.
+            embedded: stop when idle, together with the private queue.
+        """
+        self.settings = settings
+        self.lanes = list(lanes)
+        self.embedded = embedded
+        self.stack = Stack(settings)
+        self.lock = HeldLock(self.stack.worker_lock)
+        self._left_idle = False
+        self._idle_exit = ExitStack()
+
+    def run(self) -> int:
+        """Work until told to stop; returns the exit status."""
+        if self.settings.embedded_queue:
+            # The lock says that the private worker lives; a second worker just helps.
+            held = self.lock.take()
+            if self.embedded and not held:
+                return 0
+            if not self.embedded:
+                self.stack.ensure_queue()
+        ledger = Ledger(self.settings.ledger, pool_size=self.settings.slots + 3)
+        ledger.check_schema()
+        try:
+            return self._work(ledger)
+        finally:
+            ledger.close()
+            self.lock.release()
+            if self._left_idle:
+                valkey.stop(self.settings.broker_socket)
+            self._idle_exit.close()
+
+    def _work(self, ledger: Ledger) -> int:
+        settings = self.settings
+        app = make_app(settings)
+        doorbell = CeleryDoorbell(app)
+        with Analyst(settings, ledger, open_store(settings.store)) as analyst:
+            worker_id = presence.register(
+                ledger,
+                lanes=self.lanes,
+                slots=settings.slots,
+                facts={"fimq": fimq.__version__, "runtime": settings.runtime},
+            )
+            structlog.contextvars.bind_contextvars(worker_id=worker_id)
+            holding = Holding(ledger, worker_id, lease=settings.lease_seconds)
+            runner = StepRunner(settings, ledger, doorbell, holding, analyst)
+            app.task(name=TASK, ignore_result=True)(runner.run)
+            sweeper = Sweeper(ledger, doorbell, settings)
+            holding.start()
+            sweeper.start()
+            if self.embedded:
+                self._watch_idle(ledger, holding)
+            log.info("worker ready", lanes=self.lanes, slots=settings.slots, pid=os.getpid())
+            try:
+                return self._serve(app, holding)
+            finally:
+                holding.close()
+                sweeper.end()
+                holding.end()
+                presence.leave(ledger, worker_id)
+                log.info("worker stopped")
+
+    def _serve(self, app: Any, holding: Holding) -> int:
+        def stopping(**_: Any) -> None:
+            # Called inside a signal handler, where no lock may be waited for.
+            threading.Thread(target=holding.close, name="close").start()
+            self._force_exit_after_grace()
+
+        def keep_our_logging(**_: Any) -> None:
+            """Celery sets no logging up when somebody answers this signal."""
+
+        signals.worker_shutting_down.connect(stopping, weak=False)
+        signals.setup_logging.connect(keep_our_logging, weak=False)
+        worker = app.Worker(
+            pool="threads",
+            concurrency=self.settings.slots,
+            queues=self.lanes,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+        )
+        worker.start()
+        return int(worker.exitcode or 0)
+
+    def _force_exit_after_grace(self) -> None:
+        def leave() -> None:
+            log.error("grace time over: leases will run out instead")
+            os._exit(1)
+
+        timer = threading.Timer(self.settings.grace_seconds, leave)
+        timer.daemon = True
+        timer.start()
+
+    def _watch_idle(self, ledger: Ledger, holding: Holding) -> None:
+        def watch() -> None:
+            idle_since = time.monotonic()
+            pause = min(5.0, self.settings.idle_seconds / 4)
+            while not holding.closing:
+                time.sleep(pause)
+                if holding.busy() or self._open_steps(ledger):
+                    idle_since = time.monotonic()
+                elif time.monotonic() - idle_since > self.settings.idle_seconds:
+                    # Held until the process has ended, so that nobody starts in between.
+                    self._idle_exit.enter_context(exclusive(self.stack.lock))
+                    if not self._open_steps(ledger):
+                        log.info("idle: the private worker and queue stop")
+                        self._left_idle = True
+                        os.kill(os.getpid(), signal.SIGTERM)
+                        return
+                    self._idle_exit.close()
+                    idle_since = time.monotonic()
+
+        threading.Thread(target=watch, name="idle", daemon=True).start()
+
+    def _open_steps(self, ledger: Ledger) -> int:
+        with ledger.read() as session:
+            return reading.open_steps(session)
