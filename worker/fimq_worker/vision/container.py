@@ -36,7 +36,14 @@ from fimq.errors import (
 )
 from fimq_worker.vision.boxes import Structure, is_mp4, read_structure
 from fimq_worker.vision.decoder import Decoder, logged
-from fimq_worker.vision.film import DECODERS, choose_film, codec_of, duration_of, is_still
+from fimq_worker.vision.film import (
+    DECODERS,
+    choose_film,
+    codec_of,
+    duration_of,
+    is_still,
+    promised_duration,
+)
 
 #: Demuxers that may read an upload. No playlist, no script, no image sequence.
 FORMATS = (
@@ -91,6 +98,7 @@ class DemuxCounters:
 
     packets: int = 0
     errors: int = 0
+    running_s: float = 0.0  #: a long gap between two packets counts in part
 
 
 def open_video(source: Path | int, limits: Limits | None = None) -> Container:
@@ -192,6 +200,19 @@ class Container:
         """Whether this is one picture rather than a film."""
         return self.format in _STILLS or is_still(self._film)
 
+    def promised_frames(self, packets: int, running_s: float) -> int:
+        """Pictures that the header promises, where `packets` of them run for `running_s`.
+
+        More than `packets` where the file is cut. 0 where the header makes no promise, as
+        where the sound may be what lasts longer.
+        """
+        if self._film.frames:
+            return self._film.frames
+        promised_s = promised_duration(self._film, self._av)
+        if promised_s > running_s + 1 and running_s > 0:
+            return round(packets * promised_s / running_s)
+        return 0
+
     # --- reading
 
     def rewind(self) -> None:
@@ -204,10 +225,17 @@ class Container:
         self.counters = DemuxCounters()
         self._fresh = True
 
-    def seek(self, pts: int) -> None:
-        """Go to the last place at or before `pts` where the demuxer can enter."""
+    def seek(self, pts: int) -> bool:
+        """Go to the last place at or before `pts` where the demuxer can enter.
+
+        False where it cannot: many AVI and FLV files have no index. Then it may be anywhere.
+        """
         self._fresh = False
-        self._av.seek(pts, stream=self._film)
+        try:
+            self._av.seek(pts, stream=self._film)
+        except (av.error.FFmpegError, OSError, ValueError):
+            return False
+        return True
 
     def packets(self) -> Iterator[av.Packet[VideoStream]]:
         """The film's packets in decode order, from here to the end.
@@ -219,18 +247,19 @@ class Container:
             TooLong: the packets run longer than the limit.
         """
         self._fresh = False
-        running = 0.0
+        counters = self.counters
         last: int | None = None
         for packet in self._demux():
-            self.counters.packets += 1
+            counters.packets += 1
             clock = packet.dts if packet.dts is not None else packet.pts
             if clock is None or last is None or self.time_base is None:
-                running += float(1 / self.average_fps)
+                counters.running_s += float(1 / self.average_fps)
             else:
-                running += min(max(0.0, float((clock - last) * self.time_base)), _LONGEST_GAP_S)
+                gap = max(0.0, float((clock - last) * self.time_base))
+                counters.running_s += min(gap, _LONGEST_GAP_S)
             last = clock if clock is not None else last
             longest = self.limits.max_duration_s
-            if running > longest + 1 or self.counters.packets > longest * _MAX_RATE:
+            if counters.running_s > longest + 1 or counters.packets > longest * _MAX_RATE:
                 raise TooLong(limit_s=longest)
             yield packet
             if self.still:

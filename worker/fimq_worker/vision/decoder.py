@@ -18,12 +18,8 @@ from av.video.stream import VideoStream
 from fimq.errors import TooManyPixels
 
 _TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+) exceeds|Frame size (\d+)x(\d+) exceeds limit")
-#: What FFmpeg's decoders write when they go on without what they need.
-_REPAIR = re.compile(
-    r"conceal|error while decoding|error at mb|missing ref|reference.* missing"
-    r"|could not find ref|damaged|corrupt|error constructing",
-    re.IGNORECASE,
-)
+#: Error lines of FFmpeg's decoders that do not mean wrong pixels; every other one does.
+_HARMLESS = re.compile(r"overread|EOI missing|unref short failure")
 #: Lines kept of one packet; a damaged 4K picture can write thousands.
 _MAX_LINES = 16
 
@@ -60,7 +56,7 @@ class Decoder:
                 error = str(failure) or type(failure).__name__
         lines = [line for _, _, line in log]
         self._check_size(lines)
-        return Decoded(frames, error, any(_REPAIR.search(line) for line in lines))
+        return Decoded(frames, error, any(not _HARMLESS.search(line) for line in lines))
 
     def restart(self) -> None:
         """Forget every picture, as at a seek."""

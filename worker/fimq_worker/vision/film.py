@@ -81,6 +81,17 @@ def duration_of(stream: VideoStream, container: InputContainer) -> float:
     return max(0.0, (container.duration or 0) / 1_000_000)
 
 
+def promised_duration(stream: VideoStream, container: InputContainer) -> float:
+    """Seconds that the header claims for this stream and no other, 0 where it does not."""
+    if tag := stream.metadata.get("DURATION"):  # Matroska, as 00:01:02.500000000
+        try:
+            hours, minutes, seconds = tag.split(":")
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        except ValueError:
+            return 0.0
+    return duration_of(stream, container) if len(container.streams) == 1 else 0.0
+
+
 def _name(stream: VideoStream) -> str:
     codec = codec_of(stream)
     if codec == "unknown":

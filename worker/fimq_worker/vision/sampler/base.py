@@ -93,6 +93,7 @@ class SampledFrame:
 class Counters:
     """What a sampler met; complete when its iterator has ended."""
 
+    planned: int = 0  #: pictures that were wanted; those that did not come are lost
     packets: int = 0
     packet_errors: int = 0  #: packets that failed or that the demuxer could not read
     decoded: int = 0  #: pictures that came out of the decoder

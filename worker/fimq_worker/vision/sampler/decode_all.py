@@ -36,6 +36,7 @@ class DecodeAll:
             key = frame.pts in keys if frame.pts is not None else frame.key_frame
             tick = clock.tick(index, frame.pts, key=key)
             if tick.wanted:
+                counters.planned += 1
                 yield SampledFrame(
                     index, frame.pts, tick.time_s, tick.estimated, frame, picture.damaged
                 )
