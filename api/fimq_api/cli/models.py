@@ -91,7 +91,7 @@ def card(name: str) -> None:
 
     Example: fimq models card
     """
-    click.echo(_package(name).card())
+    click.echo(registry.card(_package(name)))
 
 
 @models.command("verify", cls=Command)

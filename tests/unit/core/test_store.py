@@ -27,7 +27,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 class Cut(io.BytesIO):
     """A stream that breaks in the middle."""
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:  # noqa: ARG002 - the signature is io's
         if self.tell() > 0:
             raise ConnectionResetError
         return super().read(100)
