@@ -247,6 +247,13 @@ class ModelInvalid(ModelError):
     hint = "Install it again, then: fimq models verify"
 
 
+class ModelChanged(ModelError):
+    """Another build of the model was installed while this video was judged."""
+
+    code = "model_changed"
+    hint = "Judge it again by one build."
+
+
 class FaceModelsMissing(ModelError):
     """The face models have not been fetched yet."""
 

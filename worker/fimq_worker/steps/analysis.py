@@ -1,0 +1,246 @@
+"""The analyst: turns a claim into rows. probe -> plan -> decode, find, crop -> score.
+
+The decode child meets the bytes; what comes back are numbers and crops. A video of one
+span is planned, analysed and judged in one claim; a longer one becomes segment steps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from sqlalchemy import select
+
+from fimq.errors import ModelChanged
+from fimq.ledger import claims
+from fimq.ledger.claims import SegmentRows
+from fimq.ledger.database import Ledger
+from fimq.ledger.tables import Job, Step
+from fimq.policy.rules import find_policy
+from fimq.settings import Settings
+from fimq.store.base import Store
+from fimq_worker.child.client import ChildPool, DecodeChild
+from fimq_worker.child.protocol import AnalyseRequest, PlanRequest, SampleReply
+from fimq_worker.classifier import Classifier, Classifiers
+from fimq_worker.holding import Held, Stopped
+from fimq_worker.steps.judgement import Judgement
+from fimq_worker.vision.sampler.base import Span
+
+#: Crops are handed to the classifier in chunks of about so many.
+_CHUNK = 32
+_PROGRESS_S = 0.5
+
+
+class Analyst:
+    """Does the work of steps. One instance serves every slot of a worker."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, store: Store) -> None:
+        """Start nothing yet; children start when first needed."""
+        self.settings = settings
+        self.ledger = ledger
+        self.store = store
+        self.classifiers = Classifiers(settings)
+        self.children = ChildPool(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.children.close()
+        self.classifiers.close()
+
+    def plan(self, held: Held) -> list[str]:
+        """Probe and plan a video; judge it at once if it is short. Returns steps to ring for."""
+        claim = held.claim
+        # Before any decoding: without its model nothing of the job can be scored.
+        classifier = self.classifiers.get(claim.model)
+        with self._video(held) as (video, child):
+            plan = child.plan(
+                video.fileno(),
+                PlanRequest(
+                    sampling=claim.options["sampling"],
+                    min_samples=claim.options["min_samples"],
+                    segment_s=self.settings.segment_length(claim.lane),
+                ),
+            )
+            held.check()
+            if not claims.record_plan(self.ledger, claim, plan.probe, plan.samples):
+                raise Stopped
+            if len(plan.spans) > 1:
+                spans = [
+                    {"span": span.to_dict() if span else None, "sampling": plan.sampling}
+                    for span in plan.spans
+                ]
+                steps = claims.complete_plan(self.ledger, claim, spans=spans, samples=plan.samples)
+                if steps is None:
+                    raise Stopped
+                return steps
+            rows = self._analyse(held, child, video, classifier, plan.spans[0], plan.sampling)
+        self._end(held, classifier, plan.samples, rows=rows)
+        return []
+
+    def segment(self, held: Held) -> list[str]:
+        """Analyse one span. Returns the finish step if this was the last span."""
+        claim = held.claim
+        classifier = self.classifiers.get(claim.model)
+        span = claim.payload["span"]
+        with self._video(held) as (video, child):
+            rows = self._analyse(
+                held,
+                child,
+                video,
+                classifier,
+                None if span is None else Span.from_dict(span),
+                claim.payload["sampling"],
+            )
+        written, finish = claims.complete_segment(self.ledger, claim, rows)
+        if not written:
+            raise Stopped
+        return [finish] if finish else []
+
+    def finish(self, held: Held) -> list[str]:
+        """Judge a video whose segments are all there."""
+        claim = held.claim
+        classifier = self.classifiers.get(claim.model)
+        with self.ledger.read() as session:
+            planned = session.get_one(Job, claim.job_id).samples_planned
+            hashes = {
+                report["model_sha256"]
+                for report in session.scalars(
+                    select(Step.report).where(Step.job_id == claim.job_id, Step.report.is_not(None))
+                )
+                if report
+            }
+        if hashes != {classifier.manifest.sha256}:
+            raise ModelChanged
+        self._end(held, classifier, planned, rows=None)
+        return []
+
+    def _end(
+        self, held: Held, classifier: Classifier, planned: int, *, rows: SegmentRows | None
+    ) -> None:
+        judgement = Judgement(
+            claim=held.claim,
+            manifest=classifier.manifest,
+            policy=find_policy(held.claim.policy),
+            runtime=classifier.facts(),
+            planned=planned,
+        )
+        if not claims.complete_job(self.ledger, held.claim, judgement, rows=rows, samples=planned):
+            raise Stopped
+
+    @contextmanager
+    def _video(self, held: Held) -> Iterator[tuple[BinaryIO, DecodeChild]]:
+        """The stored video and a child of one's own, stopped when the claim is taken away."""
+        with (
+            self.store.open(held.claim.store_key, held.claim.sha256) as video,
+            self.children.borrow() as child,
+        ):
+            held.on_stop(child.cancel)
+            held.check()
+            yield video, child
+
+    def _analyse(
+        self,
+        held: Held,
+        child: DecodeChild,
+        video: BinaryIO,
+        classifier: Classifier,
+        span: Span | None,
+        sampling: str,
+    ) -> SegmentRows:
+        manifest = classifier.manifest
+        rows = _Rows(classifier)
+        request = AnalyseRequest(
+            span=span,
+            sampling=sampling,
+            crop_scale=manifest.crop.scale,
+            crop_size=manifest.crop.size,
+        )
+        told = time.monotonic()
+        with classifier.batcher.slot():
+            analysis = child.analyse(video.fileno(), request)
+            for sample in analysis:
+                held.check()
+                rows.add(sample)
+                if time.monotonic() - told > _PROGRESS_S:
+                    told = time.monotonic()
+                    if not claims.report_progress(self.ledger, held.claim, len(rows.samples)):
+                        raise Stopped
+            rows.score()
+        held.check()
+        return SegmentRows(rows.samples, rows.faces, rows.report(analysis.end))
+
+
+class _Rows:
+    """The rows of a span as they come, scored in chunks."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.samples: list[dict[str, Any]] = []
+        self.faces: list[dict[str, Any]] = []
+        self._waiting: list[tuple[dict[str, Any], Any]] = []
+
+    def add(self, sample: SampleReply) -> None:
+        """Take a sample; score what waits when it is enough for a batch."""
+        self.samples.append(
+            {
+                "frame_index": sample.frame_index,
+                "pts": sample.pts,
+                "time_s": sample.time_s,
+                "state": "damaged" if sample.damaged else "ok",
+                "quality": {
+                    "time_estimated": sample.time_estimated,
+                    "width": sample.width,
+                    "height": sample.height,
+                    "colours": sample.colours,
+                    "faces_left_out": sample.faces_left_out,
+                },
+            }
+        )
+        for ordinal, face in enumerate(sample.faces):
+            row = {
+                "frame_index": sample.frame_index,
+                "ordinal": ordinal,
+                "box": list(face.box),
+                "detector_score": face.detector_score,
+                "quality": face.quality,
+                "skipped": face.skipped,
+                "track": None,
+                "score": None,
+                "class_scores": None,
+            }
+            self.faces.append(row)
+            if face.crop is not None:
+                self._waiting.append((row, face.crop))
+        if len(self._waiting) >= _CHUNK:
+            self.score()
+
+    def score(self) -> None:
+        """Score the crops that wait."""
+        if not self._waiting:
+            return
+        scores = self.classifier.score(np.stack([crop for _, crop in self._waiting]))
+        for (row, _), (score, class_scores) in zip(self._waiting, scores, strict=True):
+            row["score"] = score
+            row["class_scores"] = class_scores
+        self._waiting.clear()
+
+    def report(self, end: Any) -> dict[str, Any]:
+        """What is kept with the step."""
+        return {
+            "model_sha256": self.classifier.manifest.sha256,
+            "packets": end.packets,
+            "packet_errors": end.packet_errors,
+            "decoded": end.decoded,
+            "fallback": end.fallback_reason,
+        }
