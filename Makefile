@@ -5,9 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Sources of every Python package, for the tools that check them.
-CODE := core worker training api migrations tests benchmarks
+CODE := core worker training api migrations tests benchmarks docs
 
-.PHONY: help demo test check format build clean bench
+.PHONY: help demo test check format docs build clean bench
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: $(VENV)/dev.stamp ## Lint, format, types, and the arrows between the part
 format: $(VENV)/dev.stamp ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
+
+docs: $(VENV)/dev.stamp ## Write docs/reference from the program itself
+	@$(BIN)/python docs/generate.py
 
 bench: $(VENV)/dev.stamp ## Measure speed as ratios, in one run
 	@for each in benchmarks/bench_*.py; do $(BIN)/python $$each || exit 1; done

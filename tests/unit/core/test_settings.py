@@ -1,0 +1,63 @@
+"""Settings: precedence, where a value came from, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fimq.settings import SettingsInvalid, load_settings, origin
+
+
+@pytest.fixture
+def toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "fimq.toml"
+    monkeypatch.setenv("FIMQ_CONFIG", str(path))
+    path.write_text("")
+    return path
+
+
+def test_command_line_beats_variable_beats_file_beats_default(toml, monkeypatch) -> None:
+    assert (load_settings().every, origin("every")) == (25, "default")
+    toml.write_text("every = 10\n")
+    assert (load_settings().every, origin("every")) == (10, str(toml))
+    monkeypatch.setenv("FIMQ_EVERY", "5")
+    assert (load_settings().every, origin("every")) == (5, "FIMQ_EVERY")
+    assert load_settings(every=2).every == 2
+    assert load_settings(every=None).every == 5
+
+
+@pytest.mark.parametrize("content", ["evry = 10\n", "every = \n", "every = 'ten'\n", "every = 0\n"])
+def test_a_file_that_cannot_be_used_is_named(toml, content) -> None:
+    toml.write_text(content)
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+    assert any(name in str(caught.value) for name in ("fimq.toml", "FIMQ_EVERY"))
+
+
+def test_a_named_file_that_is_missing_is_an_error(toml) -> None:
+    toml.unlink()
+    with pytest.raises(SettingsInvalid):
+        load_settings()
+
+
+def test_a_bad_variable_is_named(monkeypatch) -> None:
+    monkeypatch.setenv("FIMQ_MAX_BYTES", "lots")
+    with pytest.raises(SettingsInvalid, match="FIMQ_MAX_BYTES"):
+        load_settings()
+
+
+def test_without_urls_everything_is_embedded(tmp_path) -> None:
+    settings = load_settings(data_dir=tmp_path, state_dir=tmp_path)
+    assert settings.embedded_queue
+    assert settings.embedded_ledger
+    assert settings.ledger == f"sqlite:///{tmp_path}/ledger.sqlite3"
+    assert settings.store == f"file://{tmp_path}/store"
+
+
+def test_secrets_are_not_in_the_repr(monkeypatch) -> None:
+    monkeypatch.setenv("FIMQ_BROKER_URL", "redis://:hunter2@127.0.0.1/0")
+    settings = load_settings()
+    assert "hunter2" not in repr(settings)
+    assert settings.broker == "redis://:hunter2@127.0.0.1/0"
+    assert not settings.embedded_queue
