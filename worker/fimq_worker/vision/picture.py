@@ -1,8 +1,8 @@
 """Pictures: one frame as a viewer sees it, upright and with square pixels.
 
-Every coordinate above this room is a displayed one: the frame is mirrored if its
-container says so, then turned, and its pixels are made square by widening the shorter
-side (never by dropping samples), as browsers do. Only the regions that are asked for are
+Every coordinate above this room is a displayed one: the frame's pixels are made square by
+widening the shorter side (never by dropping samples), as browsers do, then the frame is
+mirrored if its container says so, and turned. Only the regions that are asked for are
 read, scaled and converted; the frame's own planes are never copied as a whole.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import av
 import numpy as np
@@ -20,7 +20,7 @@ from fimq_worker.vision.box import Box
 from fimq_worker.vision.samples import Samples, Span
 
 #: Pixels longer than this are a broken header, and are read as square.
-_LONGEST_PIXEL: Final = 8
+_LONGEST_PIXEL: Final = 16
 
 
 class Picture:
@@ -34,13 +34,14 @@ class Picture:
         mirrored: bool = False,
         sample_aspect_ratio: Fraction | None = None,
     ) -> None:
-        """Show `samples` mirrored left to right if so, then turned by `rotation` degrees.
+        """Show `samples` mirrored if so, then turned by `rotation` degrees.
 
         Args:
             samples: the picture as stored.
             rotation: counter-clockwise, as PyAV's `frame.rotation`; anything that is not
                 near a multiple of 90 is read as 0.
-            mirrored: left and right are exchanged before turning.
+            mirrored: top and bottom are exchanged before turning. This is the order in which
+                FFmpeg's rotation describes a matrix that mirrors.
             sample_aspect_ratio: width over height of a stored pixel; None or nonsense is 1.
         """
         self._samples = samples
@@ -56,14 +57,12 @@ class Picture:
         frame: av.VideoFrame,
         rotation: int = 0,
         sample_aspect_ratio: Fraction | None = None,
-        *,
-        mirrored: bool = False,
     ) -> Picture:
-        """Return a decoded frame as a picture; the arguments are those of the class."""
+        """Return a decoded frame as a picture, mirrored if the frame's own matrix says so."""
         return cls(
             Samples.of_frame(frame),
             rotation=rotation,
-            mirrored=mirrored,
+            mirrored=_is_mirrored(frame),
             sample_aspect_ratio=sample_aspect_ratio,
         )
 
@@ -97,7 +96,7 @@ class Picture:
         if self._quarters % 2:
             width, height = height, width
         flat = self._samples.rgb(self._stored(self._edges(region)), width, height)
-        upright = flat[:, ::-1] if self._mirrored else flat
+        upright = flat[::-1] if self._mirrored else flat
         return np.ascontiguousarray(np.rot90(upright, self._quarters))
 
     def _edges(self, region: Box | None) -> Span:
@@ -118,7 +117,7 @@ class Picture:
         elif self._quarters == 3:
             left, top, right, bottom = top, high - right, bottom, high - left
         if self._mirrored:
-            left, right = wide - right, wide - left
+            top, bottom = high - bottom, high - top
         across, down = self._samples.width / wide, self._samples.height / high
         left, top = _nearest(left * across), _nearest(top * down)
         right, bottom = _nearest(right * across), _nearest(bottom * down)
@@ -127,6 +126,15 @@ class Picture:
 
 def _nearest(edge: float) -> int:
     return math.floor(edge + 0.5)
+
+
+def _is_mirrored(frame: av.VideoFrame) -> bool:
+    """True if the display matrix has a negative determinant, which no rotation has."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False
+    a, b, _, c, d = np.frombuffer(matrix, "<i4")[:5].tolist()
+    return bool(a * d - b * c < 0)
 
 
 def _quarters(rotation: int) -> int:

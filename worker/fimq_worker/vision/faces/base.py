@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from fimq_worker.vision.box import Box
 from fimq_worker.vision.picture import Picture
 
 Point = tuple[float, float]
+Keypoints = tuple[Point, Point, Point, Point, Point, Point]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,13 @@ class FoundFace:
     score: float  #: the detector's own, in [0, 1]
     #: (x, y) of the eye and then the other eye (the one further left in an upright face
     #: first), tip of the nose, middle of the mouth, the ear by the first eye, the other ear
-    keypoints: tuple[Point, Point, Point, Point, Point, Point]
+    keypoints: Keypoints
+
+
+def keypoints_of(points: Iterable[Point]) -> Keypoints:
+    """Return six points as keypoints."""
+    eye, other_eye, nose, mouth, ear, other_ear = points
+    return eye, other_eye, nose, mouth, ear, other_ear
 
 
 class FaceFinder(Protocol):

@@ -16,7 +16,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from fimq_worker.vision.box import Box
-from fimq_worker.vision.faces.base import FoundFace, Point
+from fimq_worker.vision.faces.base import FoundFace, keypoints_of
 
 #: Side of the input: cells a side of each feature map, with the anchors a cell.
 _ANCHORS: Final = {192: ((48, 1),), 128: ((16, 2), (8, 6))}
@@ -39,14 +39,12 @@ class GridDetector:
         Coordinates are in units of the side.
         """
         answer = self._network((rgb[None] / 127.5 - 1).astype(np.float32))
-        parts = sorted((np.asarray(part) for part in answer.values()), key=lambda part: part.size)
-        scores = 1 / (1 + np.exp(-np.clip(parts[0].reshape(-1).astype(np.float64), -30, 30)))
-        numbers = parts[1].reshape(-1, 16).astype(np.float64) / self.side
-        order = np.argsort(-scores, kind="stable")
-        return [
-            _face(float(scores[i]), numbers[i], self._anchors[i])
-            for i in order[: int((scores >= least).sum())]
-        ]
+        logits, numbers = sorted(map(np.asarray, answer.values()), key=lambda part: part.size)
+        scores = 1 / (1 + np.exp(-np.clip(logits.reshape(-1).astype(np.float64), -30, 30)))
+        rows = numbers.reshape(-1, 16).astype(np.float64) / self.side
+        found = np.flatnonzero(scores >= least)
+        best_first = found[np.argsort(-scores[found], kind="stable")]
+        return [_face(float(scores[i]), rows[i], self._anchors[i]) for i in best_first]
 
 
 def _anchors(side: int) -> NDArray[np.float64]:
@@ -62,6 +60,6 @@ def _anchors(side: int) -> NDArray[np.float64]:
 def _face(score: float, numbers: NDArray[np.float64], anchor: NDArray[np.float64]) -> FoundFace:
     centre_x, centre_y = (numbers[:2] + anchor).tolist()
     width, height = numbers[2:4].tolist()
-    points: list[Point] = [(x, y) for x, y in (numbers[4:].reshape(6, 2) + anchor).tolist()]
+    points = (numbers[4:].reshape(6, 2) + anchor).tolist()
     box = Box(centre_x - width / 2, centre_y - height / 2, width, height)
-    return FoundFace(box, score, (points[0], points[1], points[2], points[3], points[4], points[5]))
+    return FoundFace(box, score, keypoints_of((x, y) for x, y in points))
