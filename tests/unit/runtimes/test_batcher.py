@@ -18,10 +18,11 @@ class CountingRuntime:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
-        self.gate = threading.Event()
+        self.entered, self.gate = threading.Event(), threading.Event()
         self.gate.set()
 
     def score(self, crops):
+        self.entered.set()
         self.gate.wait(10)
         self.batches.append(len(crops))
         levels = crops[:, 0, 0, 0].astype(np.float32)
@@ -111,7 +112,9 @@ class TestBatcher:
         runtime.gate.clear()
         batcher = Batcher(runtime)
         with ThreadPoolExecutor(3) as pool:
-            answers = [pool.submit(batcher.score, crops(n)) for n in range(3)]
+            answers = [pool.submit(batcher.score, crops(0))]
+            runtime.entered.wait(10)
+            answers += [pool.submit(batcher.score, crops(n)) for n in (1, 2)]
             wait_for(lambda: len(batcher._waiting) == 2)
             threading.Timer(0.05, runtime.gate.set).start()
             batcher.close()

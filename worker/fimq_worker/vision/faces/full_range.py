@@ -24,7 +24,10 @@ from fimq_worker.vision.picture import Picture
 
 _LEAST_SCORE: Final = 0.5
 _SECOND_LOOK: Final = 2.6
-#: A second look this sure needs no third one, upside down. Upside-down faces reach .83.
+#: Seen in two squares, upright faces are surer upright by .2, upside-down ones by .13 the other
+#: way round (196 and 100 portraits, one exception); in one square the two overlap.
+_WIDER_LOOK: Final = 3.6
+#: A second look this sure is not doubted. Upside-down faces reach .83.
 _SURE: Final = 0.85
 _SAME_FACE: Final = 0.3
 _PART_OF_FACE: Final = 0.6
@@ -65,12 +68,17 @@ class FullRangeFinder:
         None where there is no face with about this box: such finds were false ones. A face
         that is surer upside down is upside down; its keypoints then say so.
         """
-        square = _square(box)
-        best = _at(box, self._look(picture, square))
+        best = _at(box, self._look(picture, _square(box)))
         if best is None or best.score >= _SURE:
             return best
-        turned = _at(box, self._look(picture, square, upside_down=True))
-        return turned if turned is not None and turned.score > best.score else best
+        turned = _at(box, self._look(picture, _square(box), upside_down=True))
+        if turned is None:
+            return best
+        wide = _square(best.box, _WIDER_LOOK)
+        upright_too = _at(box, self._look(picture, wide))
+        turned_too = _at(box, self._look(picture, wide, upside_down=True))
+        is_turned = turned.score + _score(turned_too) > best.score + _score(upright_too)
+        return turned if is_turned else best
 
     def _look(self, picture: Picture, square: Box, *, upside_down: bool = False) -> list[FoundFace]:
         """Return the distinct faces that one inference finds in a square of the picture."""
@@ -95,8 +103,13 @@ def _whole(picture: Picture) -> Box:
     return Box((picture.width - side) // 2, (picture.height - side) // 2, side, side)
 
 
-def _square(face: Box) -> Box:
-    side = face.longer_side * _SECOND_LOOK
+def _score(face: FoundFace | None) -> float:
+    return 0.0 if face is None else face.score
+
+
+def _square(face: Box, width: float = _SECOND_LOOK) -> Box:
+    """The square about a face that is `width` times as wide."""
+    side = face.longer_side * width
     centre_x, centre_y = face.centre
     return Box(centre_x - side / 2, centre_y - side / 2, side, side)
 
