@@ -15,6 +15,8 @@ from typing import Any
 
 import structlog
 
+#: Libraries whose `info` says nothing that our own lines do not.
+_CHATTY = ("celery", "kombu", "alembic", "amqp")
 _SECRET_IN_URL = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]+@")
 
 
@@ -43,7 +45,12 @@ def configure(level: str = "info", style: str = "text") -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            sort_keys=False,
+            # The other formatters print local variables, and with them what is secret.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     structlog.configure(
         processors=[
@@ -66,6 +73,8 @@ def configure(level: str = "info", style: str = "text") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
 def _unchanged(

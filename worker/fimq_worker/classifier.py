@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fimq.models.manifest import Manifest
 from numpy.typing import NDArray
 
 from fimq.errors import ModelMissing
 from fimq.models import registry
+from fimq.models.manifest import Manifest
 from fimq.settings import Settings
 from fimq_worker.batcher import Batcher
 from fimq_worker.runtimes.choose import Choice, choose

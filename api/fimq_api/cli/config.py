@@ -6,8 +6,6 @@ import json
 
 import click
 from pydantic import SecretStr
-from rich.console import Console
-from rich.table import Table
 
 from fimq.logs import redact
 from fimq.settings import PREFIX, Settings, load_settings, origin, toml_path
@@ -33,12 +31,9 @@ def config(*, as_json: bool) -> None:
             json.dumps({name: {"value": value, "origin": at} for name, value, at, _ in rows})
         )
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("setting", "value", "from", "what it is"):
-        table.add_column(title, overflow="fold")
     for name, value, at, about in rows:
-        table.add_row(PREFIX + name.upper(), value, at, about)
-    Console(highlight=False).print(table)
+        click.echo(f"{PREFIX + name.upper():<32} {value or 'unset'}  ({at})")
+        click.echo(f"{'':<32} {about}")
     click.echo(f"settings file: {toml_path() or 'none'}", err=True)
 
 

@@ -131,6 +131,16 @@ def load(folder: Path, name: str) -> bytes:
     return content
 
 
+def verify(folder: Path) -> None:
+    """Check every face model.
+
+    Raises:
+        FaceModelsMissing, FaceModelsInvalid: as `load`.
+    """
+    for model in FACE_MODELS:
+        load(folder, model.name)
+
+
 def path(folder: Path, name: str) -> Path:
     """Return where a face model lies, after verifying it like `load`."""
     load(folder, name)

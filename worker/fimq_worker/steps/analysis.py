@@ -84,7 +84,7 @@ class Analyst:
                 if steps is None:
                     raise Stopped
                 return steps
-            rows = self._analyse(held, child, video, classifier, plan.spans[0], plan.sampling)
+            rows = self._analyse(held, (video, child), classifier, plan.spans[0], plan.sampling)
         self._end(held, classifier, plan.samples, rows=rows)
         return []
 
@@ -96,8 +96,7 @@ class Analyst:
         with self._video(held) as (video, child):
             rows = self._analyse(
                 held,
-                child,
-                video,
+                (video, child),
                 classifier,
                 None if span is None else Span.from_dict(span),
                 claim.payload["sampling"],
@@ -152,12 +151,12 @@ class Analyst:
     def _analyse(
         self,
         held: Held,
-        child: DecodeChild,
-        video: BinaryIO,
+        opened: tuple[BinaryIO, DecodeChild],
         classifier: Classifier,
         span: Span | None,
         sampling: str,
     ) -> SegmentRows:
+        video, child = opened
         manifest = classifier.manifest
         rows = _Rows(classifier)
         request = AnalyseRequest(

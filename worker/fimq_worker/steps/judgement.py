@@ -11,21 +11,24 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from fimq.models.manifest import Manifest
+import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+import fimq
 from fimq.errors import DecodeFailed, Truncated
 from fimq.ledger.claims import Claim
 from fimq.ledger.tables import Face, Sample, Step
+from fimq.models.manifest import Manifest
 from fimq.policy.pooling import Evidence
 from fimq.policy.rules import Policy, Thresholds
 from fimq.policy.verdict import Counts, ScoredTrack, Verdict, judge
 from fimq_worker.vision.box import Box
-from fimq_worker.vision.tracks import TrackedSample, assign_tracks
+from fimq_worker.vision.shots import is_cut
+from fimq_worker.vision.tracks import SampleFaces, assign_tracks
 
 #: Packages whose version can move a score or a sample.
-_VERSIONED = ("fimq", "av", "numpy", "opencv-python-headless", "openvino")
+_VERSIONED = ("av", "numpy", "opencv-python-headless", "openvino")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,13 @@ class Judgement:
         boxes: dict[int, list[tuple[int, Box]]] = {sample.frame_index: [] for sample in samples}
         for face in faces:
             boxes[face.frame_index].append((face.ordinal, Box(*face.box)))
+        colours = [np.array(sample.quality["colours"], np.float32) for sample in samples]
         ordered = [
-            TrackedSample(
+            SampleFaces(
                 boxes=tuple(box for _, box in boxes[sample.frame_index]),
-                histogram=tuple(sample.quality.get("histogram", ())),
+                cut=position > 0 and is_cut(colours[position - 1], colours[position]),
             )
-            for sample in samples
+            for position, sample in enumerate(samples)
         ]
         result: dict[tuple[int, int], int] = {}
         for sample, ordinals in zip(samples, assign_tracks(ordered), strict=True):
@@ -135,6 +139,7 @@ class Judgement:
             "sampling": self.claim.options["sampling"],
             "runtime": self.runtime,
             "versions": {
+                "fimq": fimq.__version__,
                 "python": platform.python_version(),
                 **{name: version(name) for name in _VERSIONED},
             },
