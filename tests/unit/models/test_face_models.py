@@ -8,7 +8,7 @@ import pytest
 
 from fimq.errors import FaceModelsInvalid, FaceModelsMissing, FetchFailed
 from fimq.models import face_models
-from fimq.models.face_models import FACE_MODELS, FaceModel, fetch, load, path
+from fimq.models.face_models import FACE_MODELS, FaceModel, fetch, load, path, verify
 
 
 def small(model: FaceModel) -> FaceModel:
@@ -158,3 +158,15 @@ class TestLoad:
         (folder / SMALL[0].file_name).write_bytes(b"full_range_sparsE")
         with pytest.raises(FaceModelsInvalid):
             path(folder, "full_range_sparse")
+
+
+class TestVerify:
+    def test_all_files_that_are_right_pass(self, folder, wheel):
+        fetch(folder, wheel)
+        verify(folder)
+
+    def test_one_that_is_missing_is_told(self, folder, wheel):
+        fetch(folder, wheel)
+        (folder / SMALL[2].file_name).unlink()
+        with pytest.raises(FaceModelsMissing):
+            verify(folder)
