@@ -1,0 +1,32 @@
+"""TensorFlow, or the reason why these tests are skipped."""
+
+import os
+
+import numpy as np
+import pytest
+
+from fimq_training.landmarks import Pixels
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def weights():
+    """Random weights of the network at a scale at which signals pass."""
+    pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
+    from fimq_training import network
+
+    rng = np.random.default_rng(0)
+
+    def drawn(name, shape):
+        if name.endswith("_b"):
+            return rng.normal(0, 0.05, shape).astype(np.float32)
+        fan_in = shape[0] * shape[1] * (1 if "dw_w" in name else shape[2])
+        return rng.normal(0, (1.5 / fan_in) ** 0.5, shape).astype(np.float32)
+
+    return {name: drawn(name, shape) for name, shape in network.shapes().items()}
+
+
+@pytest.fixture(scope="session")
+def crops() -> Pixels:
+    return np.random.default_rng(1).integers(0, 256, (4, 128, 128, 3)).astype(np.uint8)

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
+
+from fimq_training import kernels, network  # noqa: E402
+
+
+def test_it_has_the_parameters_of_efficientnet_b0_without_its_batch_norms():
+    # Keras counts 4,007,548 without the top; 21,008 of them scale what is folded away here.
+    assert sum(int(np.prod(shape)) for shape in network.shapes().values()) == 4_007_548 - 21_008
+
+
+def test_it_is_keras_efficientnet_b0_with_the_batch_norms_folded(crops):
+    net = tf.keras.applications.EfficientNetB0(
+        include_top=False, weights=None, input_shape=(128, 128, 3)
+    )
+    rng = np.random.default_rng(2)
+    for layer in net.layers:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()]
+            )
+    net.get_layer("normalization").set_weights(
+        [network.MEAN / 255, (network.STD / 255) ** 2, np.array(0)]
+    )
+    net.get_layer("normalization").finalize_state()
+    images = crops.astype(np.float32)
+    theirs = net(images, training=False).numpy().mean((1, 2))
+    mine = network.features(folded(net), tf.constant(images)).numpy()
+    assert np.abs(theirs).max() > 1e-3
+    assert np.allclose(mine, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
+
+
+def test_the_fast_kernels_give_what_the_plain_ones_give():
+    rng = np.random.default_rng(3)
+    x = tf.Variable(rng.normal(size=(2, 16, 16, 8)).astype(np.float32))
+    bias = tf.Variable(rng.normal(size=8).astype(np.float32))
+    for stride in (1, 2):
+        kernel = tf.Variable(rng.normal(size=(5, 5, 8, 1)).astype(np.float32))
+        slopes = []
+        for fused in (False, True):
+            with tf.GradientTape() as tape:
+                y = kernels.bias_silu(x, bias, fused=fused)
+                z = tf.reduce_sum(kernels.depthwise(y, kernel, stride, fused=fused) ** 2)
+            slopes.append([z, *tape.gradient(z, [x, bias, kernel])])
+        for plain, fast in zip(*slopes, strict=True):
+            assert np.allclose(plain, fast, rtol=1e-4, atol=1e-3)
+
+
+def folded(net):
+    """The parameters of a Keras EfficientNetB0 in the folded form."""
+
+    def fold(convolution, norm):
+        (kernel,) = net.get_layer(convolution).get_weights()
+        layer = net.get_layer(norm)
+        gamma, beta, mean, variance = layer.get_weights()
+        scale = gamma / np.sqrt(variance + layer.epsilon)
+        is_depthwise = kernel.shape[3] == 1
+        return kernel * (scale[:, None] if is_depthwise else scale), beta - scale * mean
+
+    result = {}
+    result["stem_w"], result["stem_b"] = fold("stem_conv", "stem_bn")
+    result["top_w"], result["top_b"] = fold("top_conv", "top_bn")
+    for block in network.blocks():
+        name = block.name
+        if block.expand > 1:
+            result[f"{name}expand_w"], result[f"{name}expand_b"] = fold(
+                f"{name}expand_conv", f"{name}expand_bn"
+            )
+        result[f"{name}dw_w"], result[f"{name}dw_b"] = fold(f"{name}dwconv", f"{name}bn")
+        for part in ("se_reduce", "se_expand"):
+            kernel, bias = net.get_layer(name + part).get_weights()
+            result[f"{name}{part}_w"], result[f"{name}{part}_b"] = kernel, bias
+        result[f"{name}project_w"], result[f"{name}project_b"] = fold(
+            f"{name}project_conv", f"{name}project_bn"
+        )
+    return {key: value.astype(np.float32) for key, value in result.items()}
