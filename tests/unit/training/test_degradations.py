@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from fimq_training.degradations import Degradation, camera, platform
+from fimq_training.shortclip import ShortClip
+
+
+@pytest.mark.parametrize("draw", [camera, platform])
+class TestPlan:
+    """What both kinds of plan promise."""
+
+    def test_a_seed_draws_the_same_plan(self, draw):
+        assert draw(100, np.random.default_rng(7)) == draw(100, np.random.default_rng(7))
+
+    def test_the_same_picture_comes_out_the_same(self, draw, face):
+        for seed in range(8):
+            plan = draw(face.width, np.random.default_rng(seed))
+            assert np.array_equal(plan.apply(face.pixels), plan.apply(face.pixels))
+
+    def test_size_and_kind_stay(self, draw, face):
+        for seed in range(8):
+            out = draw(face.width, np.random.default_rng(seed)).apply(face.pixels)
+            assert out.shape == face.pixels.shape
+            assert out.dtype == np.uint8
+
+
+def test_real_and_fake_get_the_same_noise_and_colours(face):
+    plan = Degradation(seed=3, colour=1.2, gamma=1.1, noise=6.0)
+    fake = face.pixels.copy()
+    fake[100:140, 100:140] //= 2
+    real, fake = plan.apply(face.pixels), plan.apply(fake)
+    apart = np.any(real != fake, axis=2)
+    assert apart[100:140, 100:140].mean() > 0.9
+    # Noise is drawn for the place, not for the content.
+    assert not apart[:90].any()
+
+
+def test_most_plans_end_in_video():
+    rng = np.random.default_rng(0)
+    plans = [platform(100, rng) for _ in range(600)]
+    share = np.mean([plan.h264 is not None for plan in plans])
+    assert 0.56 < share < 0.68
+    assert not any(plan.h264 and plan.jpeg for plan in plans)
+
+
+class TestShortClip:
+    def test_a_higher_crf_loses_more(self, face):
+        def loss(crf):
+            clip = ShortClip(crf=crf, frames=3, preset="veryfast", drift=(1.0, 0.5), head=104.0)
+            out = clip.last_frame_of(face.pixels)
+            return np.abs(out.astype(int) - face.pixels).mean()
+
+        assert loss(20) < loss(38)
+
+    def test_the_last_frame_lies_where_the_picture_did(self, face):
+        clip = ShortClip(crf=18, frames=4, preset="veryfast", drift=(3.0, 2.0))
+        out = clip.last_frame_of(face.pixels).astype(float)
+        at_home = np.abs(out - face.pixels).mean()
+        moved = np.abs(out - np.roll(face.pixels, 3, axis=1)).mean()
+        assert at_home < moved

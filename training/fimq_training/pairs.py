@@ -1,0 +1,220 @@
+"""Pairs: a real crop and the same crop forged, under one draw of degradations.
+
+A pair is thrown away when the forgery changes next to nothing, or when the degradations
+drowned it: what cannot be seen would only teach noise. Pairs are made ahead of the fit, in
+shards that appear in a folder whole or not at all, so that the fit can start on the first.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from fimq_training import degradations, forgeries
+from fimq_training.forgeries import Face, Forgery
+from fimq_training.landmarks import FIT, Pixels, carry
+from fimq_training.masks import Mask
+from fimq_training.samples import Sample, SampleSet
+from fimq_worker.vision.box import Box
+from fimq_worker.vision.crops import CropRule, crop_face
+from fimq_worker.vision.picture import Picture
+
+SIZE = 128  #: side of a crop in pixels
+MASK_SIZE = 16  #: side of a stored mask
+ROOM = 1.72  #: side of the canvas over the width of the face
+LEAST_CHANGE = 2.0  #: grey levels inside the mask, before the degradations
+LEAST_SEEN = 1.6  #: grey levels inside the mask, in the crops
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two crops that differ by a forgery."""
+
+    real: Pixels
+    fake: Pixels
+    mask: NDArray[np.uint8]  #: where, 16 x 16, 255 where the forgery is whole
+    name: str  #: kind and region
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How pairs are drawn."""
+
+    kinds: tuple[float, float, float] = (0.55, 0.25, 0.20)  #: self-blend, swap, reenactment
+    camera: float = 0.5  #: share of pictures that went through a camera plan first
+    face_width: tuple[float, float] = (90, 320)  #: pixels, drawn evenly in its logarithm
+
+
+class PairMaker:
+    """Draws pairs from a set of samples. The seed decides every one of them."""
+
+    def __init__(self, samples: SampleSet, seed: int, recipe: Recipe | None = None) -> None:
+        self.rng: Generator = np.random.default_rng(seed)
+        self._samples, self._recipe = samples, recipe or Recipe()
+        self._shapes = _shapes(samples)
+        numbers: dict[str, list[int]] = {}
+        for number, sample in enumerate(samples.samples):
+            numbers.setdefault(sample.person, []).append(number)
+        self._of_person = [numbers[person] for person in samples.people]
+
+    def draw(self) -> int:
+        """Draw a person, everyone as often, and then one of that person's samples."""
+        mine = self._of_person[int(self.rng.integers(len(self._of_person)))]
+        return mine[int(self.rng.integers(len(mine)))]
+
+    def partner(self, number: int, kind: str) -> Sample | None:
+        """A sample of someone else for a forgery of this kind; None when none was drawn.
+
+        The most similar pose of some drawn ones: of many for a swap, which shows all of it.
+        """
+        among = 12 if kind == "swap" else 3
+        person = self._samples[number].person
+        drawn = [self.draw() for _ in range(among)]
+        others = [n for n in drawn if self._samples[n].person != person]
+        if not others:
+            return None
+        distance = ((self._shapes[others] - self._shapes[number]) ** 2).sum(1)
+        return self._samples[others[int(np.argmin(distance))]]
+
+    def pair(self) -> Pair:
+        """Draw until a pair comes out that shows its forgery."""
+        while True:
+            pair = self._try()
+            if pair is not None:
+                return pair
+
+    def _try(self) -> Pair | None:
+        rng, number = self.rng, self.draw()
+        sample = self._samples[number]
+        face = self._canvas(sample)
+        if rng.random() < self._recipe.camera:
+            shot = degradations.camera(face.width, rng).apply(face.pixels)
+            face = Face(shot, face.points, face.width)
+        kind = forgeries.KINDS[int(rng.choice(3, p=self._recipe.kinds))]
+        partner = self.partner(number, kind)
+        if partner is None:
+            return None
+        forgery = forge(face, kind, partner, rng)
+        if forgery.change < LEAST_CHANGE:
+            return None
+        real, fake, mask = forgery.real, forgery.fake, forgery.mask
+        width = face.width
+        if rng.random() < 0.25:  # resized after the forgery
+            side = even(real.shape[0] * rng.uniform(0.55, 1.15))
+            width *= side / real.shape[0]
+            real, fake = (_resized(picture, side) for picture in (real, fake))
+            mask = np.asarray(cv2.resize(mask, (side, side)), np.float32)
+        plan = degradations.platform(width, rng)
+        real, fake = plan.apply(real), plan.apply(fake)
+        box = central_box(real, width, rng.normal(0, 0.03 * width, 2))
+        rule = CropRule(scale=float(rng.uniform(1.20, 1.42)), size=SIZE)
+        pair = Pair(
+            real=crop_face(Picture.from_rgb(real), box, rule),
+            fake=crop_face(Picture.from_rgb(fake), box, rule),
+            mask=_crop_mask(mask, box, rule.scale),
+            name=forgery.name,
+            person=sample.person,
+        )
+        return pair if _is_seen(pair) else None
+
+    def _canvas(self, sample: Sample) -> Face:
+        """The sample turned, squeezed and scaled, its face in the middle of a square."""
+        rng, longer = self.rng, sample.box.longer_side
+        drawn = float(np.exp(rng.uniform(*np.log(self._recipe.face_width))))
+        width = float(np.clip(drawn, 70, 1.35 * longer))
+        squeeze = float(np.exp(rng.normal(0, 0.03)))
+        return placed(sample, width, degrees=float(rng.normal(0, 5)), squeeze=squeeze)
+
+
+def forge(face: Face, kind: str, partner: Sample, rng: Generator) -> Forgery:
+    """Forge a face in one of the KINDS, with a sample of someone else where it takes two."""
+    if kind == "self":
+        return forgeries.self_blend(face, rng)
+    if kind == "swap":
+        theirs = Face(partner.pixels, partner.points, partner.box.longer_side)
+        return forgeries.swap(face, theirs, rng)
+    return forgeries.reenact(face, partner.points, rng)
+
+
+def placed(sample: Sample, width: float, *, degrees: float = 0.0, squeeze: float = 1.0) -> Face:
+    """The face of a sample `width` pixels wide, in the middle of a square canvas."""
+    pixels, points, centre = sample.pixels, sample.points, np.array(sample.box.centre)
+    scale = width / sample.box.longer_side
+    if scale < 0.7:  # a warp alone would skip pixels
+        size = (max(2, round(pixels.shape[1] * scale)), max(2, round(pixels.shape[0] * scale)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        points, centre, scale = points * np.float32(scale), centre * scale, 1.0
+    side = even(width * ROOM)
+    turn = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), degrees, scale)
+    turn = np.diag([squeeze, 1 / squeeze]) @ turn
+    turn[:, 2] += side / 2 - turn @ [centre[0], centre[1], 1]
+    warped = cv2.warpAffine(
+        pixels,
+        turn,
+        (side, side),
+        flags=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    return Face(np.asarray(warped, np.uint8), carry(points, turn), width)
+
+
+def central_box(picture: Pixels, width: float, shift: NDArray[np.float64] | None = None) -> Box:
+    """The box of a face in the middle of its canvas."""
+    x, y = (0.0, 0.0) if shift is None else (float(shift[0]), float(shift[1]))
+    left, top = (picture.shape[1] - width) / 2 + x, (picture.shape[0] - width) / 2 + y
+    return Box(left, top, width, width)
+
+
+def write_shards(maker: PairMaker, folder: Path, pairs: int, shard: int = 256) -> Iterator[int]:
+    """Write `pairs` pairs in shards; yields how many are there after each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for start in range(0, pairs, shard):
+        drawn = [maker.pair() for _ in range(min(shard, pairs - start))]
+        part = folder / f"{start:06d}.part"
+        with part.open("wb") as out:
+            np.savez(
+                out,
+                real=np.stack([pair.real for pair in drawn]),
+                fake=np.stack([pair.fake for pair in drawn]),
+                mask=np.stack([pair.mask for pair in drawn]),
+                name=np.array([pair.name for pair in drawn]),
+                person=np.array([pair.person for pair in drawn]),
+            )
+        part.rename(folder / f"{start:06d}.npz")
+        yield start + len(drawn)
+
+
+def even(length: float) -> int:
+    """The next even length below: chroma of the codecs has half the pixels."""
+    return int(length) // 2 * 2
+
+
+def _resized(picture: Pixels, side: int) -> Pixels:
+    way = cv2.INTER_AREA if side < picture.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=way), np.uint8)
+
+
+def _crop_mask(mask: Mask, box: Box, scale: float) -> NDArray[np.uint8]:
+    grey = (mask * 255).astype(np.uint8)
+    picture = Picture.from_rgb(np.repeat(grey[..., None], 3, axis=2))
+    return crop_face(picture, box, CropRule(scale=scale, size=MASK_SIZE))[..., 0]
+
+
+def _is_seen(pair: Pair) -> bool:
+    inside = np.asarray(cv2.resize(pair.mask, (SIZE, SIZE))) > 25
+    if int(inside.sum()) < 60:
+        return False
+    return bool(np.abs(pair.fake[inside].astype(np.int16) - pair.real[inside]).mean() >= LEAST_SEEN)
+
+
+def _shapes(samples: SampleSet) -> NDArray[np.float32]:
+    """Landmarks without position and size, one row a sample: near rows are similar poses."""
+    points = np.stack([sample.points[list(FIT)] for sample in samples.samples])
+    points = points - points.mean(1, keepdims=True)
+    shapes: NDArray[np.float32] = points / np.linalg.norm(points, axis=(1, 2), keepdims=True)
+    return shapes.reshape(len(samples), -1)
