@@ -1,0 +1,105 @@
+"""The report: what a model scores, how it is calibrated, and what its thresholds can promise.
+
+One object holds every figure that the manifest and the model card state, so that the two
+cannot disagree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fimq_training import evaluation, thresholds
+from fimq_training.clips import Clip
+from fimq_training.evaluation import Figure, Scored, Scorer
+from fimq_training.forgeries import KINDS
+from fimq_training.thresholds import Calibration, Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Clips of people that were never trained on."""
+
+    real: list[Clip]  #: as they are
+    degraded: list[Clip]  #: some draws of degradations each
+    fake: list[Clip]  #: the forged doubles of `degraded`, in the same order
+    portraits_real: list[Clip]  #: single crops
+    portraits_fake: list[Clip]  #: their forged doubles, in the same order
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Figures on held-out people, all on calibrated, pooled scores of tracks."""
+
+    calibration: Calibration
+    thresholds: Thresholds
+    people: int  #: on held-out video
+    real_clips: int
+    degraded_clips: int
+    fake_clips: int
+    video_auc: Figure
+    video_order: Figure
+    video_auc_by_kind: dict[str, Figure]
+    portraits_auc: Figure
+    portraits_order: Figure
+    alarms_at_half: Figure  #: share of real clips, as they are, at or above .5
+    alarms_at_precision: Figure  #: of degraded real clips at or above high precision
+    found_at_precision: Figure  #: share of forged clips at or above high precision
+    cleared_at_recall: Figure  #: share of real clips, as they are, below high recall
+    missed_at_recall: Figure  #: share of forged clips below high recall
+    alarms_of_the_unseen: float  #: share of people with an alarm at a threshold chosen without them
+    promised_alarms: float  #: upper bound at 95 % on the share of people, given none was seen
+
+
+def measure(held_out: HeldOut, scorer: Scorer) -> Report:
+    """Score the held-out clips, calibrate, choose the thresholds, and measure them."""
+    raw_degraded = evaluation.score_clips(held_out.degraded, scorer)
+    raw_fakes = evaluation.score_clips(held_out.fake, scorer)
+    calibration = thresholds.calibrate(raw_degraded, raw_fakes)
+    degraded, fakes = _calibrated(raw_degraded, calibration), _calibrated(raw_fakes, calibration)
+    reals = _calibrated(evaluation.score_clips(held_out.real, scorer), calibration)
+    stills = evaluation.score_clips(held_out.portraits_real, scorer)
+    forged_stills = evaluation.score_clips(held_out.portraits_fake, scorer)
+    chosen = thresholds.choose(reals, degraded, fakes)
+    people = len({clip.person for clip in reals})
+    return Report(
+        calibration=calibration,
+        thresholds=chosen,
+        people=people,
+        real_clips=len(reals),
+        degraded_clips=len(degraded),
+        fake_clips=len(fakes),
+        video_auc=evaluation.auc(degraded, fakes),
+        video_order=evaluation.order(degraded, fakes),
+        video_auc_by_kind=_by_kind(degraded, fakes),
+        portraits_auc=evaluation.auc(stills, forged_stills),
+        portraits_order=evaluation.order(stills, forged_stills),
+        alarms_at_half=evaluation.share_above(reals, 0.5),
+        alarms_at_precision=evaluation.share_above(degraded, chosen.high_precision),
+        found_at_precision=evaluation.share_above(fakes, chosen.high_precision),
+        cleared_at_recall=_complement(evaluation.share_above(reals, chosen.high_recall)),
+        missed_at_recall=_complement(evaluation.share_above(fakes, chosen.high_recall)),
+        alarms_of_the_unseen=thresholds.false_alarms_of_the_unseen(reals, degraded),
+        promised_alarms=thresholds.upper_bound(people),
+    )
+
+
+def _calibrated(clips: Sequence[Scored], calibration: Calibration) -> list[Scored]:
+    """The clips with calibrated faces, pooled again."""
+    result = []
+    for clip in clips:
+        faces = np.array([calibration.apply(float(score)) for score in clip.faces])
+        score = evaluation.track_score(faces.tolist())
+        result.append(replace(clip, faces=faces, score=score))
+    return result
+
+
+def _by_kind(reals: Sequence[Scored], fakes: Sequence[Scored]) -> dict[str, Figure]:
+    return {
+        kind: evaluation.auc(reals, [clip for clip in fakes if clip.name.startswith(kind)])
+        for kind in KINDS
+    }
+
+
+def _complement(figure: Figure) -> Figure:
+    return Figure(1 - figure.value, 1 - figure.high, 1 - figure.low)
