@@ -1,0 +1,82 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
+pytest.importorskip("tf2onnx", reason="the extra `training` is not installed")
+pytest.importorskip("onnxruntime", reason="the extra `training` is not installed")
+
+from fimq_training.export import Network, onnx_scorer, to_onnx
+from fimq_training.fit import Fit, Schedule, averaged
+from fimq_training.pools import Mixture
+
+SCHEDULE = Schedule(steps=2, pairs=2, report=1, keep=1)
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory):
+    """Pairs whose fakes are darker: a pool for a fit of two steps."""
+    folder = tmp_path_factory.mktemp("pairs")
+    real = np.random.default_rng(1).integers(0, 256, (4, 128, 128, 3)).astype(np.uint8)
+    mask = np.full((4, 16, 16), 255, np.uint8)
+    np.savez(folder / "000000.npz", real=real, fake=real // 2, mask=mask)
+    return Mixture([(folder, 1.0)], seed=1)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, weights, mixture):
+    """A fit of two steps, stopped after the first and taken up again."""
+    folder = tmp_path_factory.mktemp("fit")
+    first = Fit(folder, weights, mixture, replace(SCHEDULE, steps=1))
+    assert [progress.step for progress in first.run()] == [1]
+    again = Fit(folder, weights, mixture, SCHEDULE)
+    assert [progress.step for progress in again.run()] == [2]
+    return again.weights()
+
+
+@pytest.fixture(scope="module")
+def exported(fitted, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "model.onnx"
+    to_onnx(fitted, path)
+    return path
+
+
+def test_a_fit_changes_every_weight(fitted, weights):
+    assert all(np.isfinite(value).all() for value in fitted.values())
+    changed = [name for name in weights if not np.array_equal(fitted[name], weights[name])]
+    assert len(changed) == len(weights)
+
+
+def test_the_average_of_branches_lies_between_them(fitted, weights):
+    between = averaged([weights, {name: fitted[name] for name in weights}])
+    half = (weights["top_w"] + fitted["top_w"]) / 2
+    assert np.allclose(between["top_w"], half)
+
+
+class TestExportedFile:
+    def test_it_scores_as_the_framework_does(self, exported, fitted, crops):
+        there, here = onnx_scorer(exported)(crops), Network(fitted).score(crops)
+        assert np.abs(there - here).max() < 1e-4
+
+    def test_it_takes_any_number_of_crops(self, exported, crops):
+        score = onnx_scorer(exported)
+        assert np.allclose(score(crops[:1]), score(crops)[:1], atol=1e-6)
+
+    def test_it_says_what_the_manifest_says(self, exported):
+        onnx = pytest.importorskip("onnx")
+        graph = onnx.load(str(exported)).graph
+        (given,), (result,) = graph.input, graph.output
+        shape = [dim.dim_value for dim in given.type.tensor_type.shape.dim]
+        assert given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+        assert shape == [0, 128, 128, 3]
+        assert result.name == "probabilities"
+
+    def test_it_says_nothing_of_the_machine_that_made_it(self, exported):
+        content = exported.read_bytes()
+        for trace in (b"/tmp", b"/home", b"/root", str(Path.cwd()).encode(), b"site-packages"):
+            assert trace not in content
+
+    def test_it_is_stored_in_half(self, exported):
+        assert exported.stat().st_size < 8.5e6

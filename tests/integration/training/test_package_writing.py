@@ -1,0 +1,82 @@
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
+pytest.importorskip("skimage", reason="the extra `demo` is not installed")
+
+from fimq.models.manifest import Manifest
+from fimq_training.card import card
+from fimq_training.clips import Clip
+from fimq_training.package import Release, golden, manifest
+from fimq_training.report import HeldOut, measure
+
+RELEASE = Release(created=datetime(2026, 11, 25, tzinfo=UTC), steps=10)
+
+
+@pytest.fixture(scope="module")
+def facts():
+    """The manifest of a model that scores by brightness, measured on clips that it can tell."""
+    report = measure(_held_out(), lambda crops: crops.mean((1, 2, 3)) / 255)
+    made = manifest(report, RELEASE, ["portraits/canada"], {})
+    return {**made, "sha256": "0" * 64}
+
+
+def test_a_manifest_is_one_that_a_worker_takes(facts):
+    read = Manifest.model_validate_json(json.dumps(facts))
+    assert read.label == "fimq-b0@0.1.0"
+    assert read.experimental
+    assert [part.manipulated for part in read.classes] == [False, True]
+
+
+def test_its_calibration_means_the_same_to_training_and_to_serving(facts):
+    from fimq_training.thresholds import Calibration
+
+    served = Manifest.model_validate(facts).manipulated_score([0.3, 0.7])
+    assert served == pytest.approx(Calibration(**facts["calibration"]).apply(0.7))
+
+
+def test_the_card_has_the_figures_and_the_licences(facts):
+    text = card(facts)
+    assert f"{facts['metrics']['held_out']['video_auc']['value']:.3f}" in text
+    assert "CC BY 4.0" in text
+    assert "experimental" in text
+
+
+def test_golden_crops_are_the_same_each_time_and_clear_of_a_flip(weights):
+    head = {"head_w": np.full((1280, 1), 0.01, np.float32), "head_b": np.ones(1, np.float32)}
+    crops, scores = golden({**weights, **head})
+    again, _ = golden({**weights, **head})
+    assert np.array_equal(crops, again)
+    assert scores.dtype == np.float32
+    assert np.allclose(scores.sum(1), 1, atol=1e-6)
+    assert np.abs(scores[:, 1] - 0.5).min() > 0.01
+
+
+def _held_out():
+    rng = np.random.default_rng(0)
+
+    def clips(name, light, frames):
+        return [
+            Clip(
+                rng.normal(light + 2 * i, 20, (frames, 32, 32, 3)).clip(0, 255).astype(np.uint8),
+                person=f"person_{i % 6}",
+                source=f"clip_{i}",
+                name=name,
+            )
+            for i in range(24)
+        ]
+
+    forged = [
+        Clip(clip.crops, clip.person, clip.source, f"{('self', 'swap', 'reenact')[i % 3]}_face")
+        for i, clip in enumerate(clips("fake", 130, 4))
+    ]
+    return HeldOut(
+        real=clips("real", 100, 4),
+        degraded=clips("degraded", 100, 4),
+        fake=forged,
+        portraits_real=clips("real", 100, 1),
+        portraits_fake=clips("fake", 130, 1),
+    )

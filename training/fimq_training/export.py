@@ -1,0 +1,121 @@
+"""Export: weights to one ONNX file that a worker can serve.
+
+The file takes crops as they are, uint8 RGB [N, size, size, 3], and gives `probabilities`
+[N, 2] = [real, manipulated]: preprocessing is inside, calibration is not (the manifest has
+it). Kernels are stored as f16 and computed in f32, which halves the file. The way is
+SavedModel -> tf2onnx, because Keras' own ONNX export is broken for this network. What a tool
+writes into the file about the machine it ran on is taken out.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from fimq.errors import FimqError
+from fimq_training import network
+from fimq_training.fit import Weights
+
+OPSET = 18
+LEAST_HALVED = 256  #: numbers in a tensor that is worth storing as f16
+
+
+class ExportFailed(FimqError):
+    """The network could not be converted to ONNX."""
+
+    code = "export_failed"
+
+
+class Network(tf.Module):  # type: ignore[misc] # TensorFlow has no types
+    """Weights as a module with a served signature; the framework's side of the parity check."""
+
+    def __init__(self, weights: Weights, size: int = 128) -> None:
+        super().__init__()
+        served = {k: v for k, v in weights.items() if not k.startswith("mask_")}
+        self.parameters = {name: tf.constant(halved(value)) for name, value in served.items()}
+        crops = tf.TensorSpec([None, size, size, 3], tf.uint8, name="crops")
+        self.probabilities = tf.function(self._probabilities, input_signature=[crops])
+
+    def score(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The manipulated probability of each crop, uncalibrated."""
+        result = self.probabilities(tf.constant(crops))["probabilities"]
+        return np.asarray(result[:, 1], np.float64)
+
+    def _probabilities(self, crops: Any) -> dict[str, Any]:
+        logits = network.forward(self.parameters, tf.cast(crops, tf.float32)).logits
+        # Two sigmoids, not 1 - p: so that neither loses its last digits near 0.
+        return {"probabilities": tf.stack([tf.sigmoid(-logits), tf.sigmoid(logits)], 1)}
+
+
+def halved(value: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A large tensor rounded to what f16 can hold; small ones stay as they are."""
+    return value.astype(np.float16).astype(np.float32) if value.size > LEAST_HALVED else value
+
+
+def to_onnx(weights: Weights, out: Path, size: int = 128) -> None:
+    """Write the network to `out`.
+
+    Raises:
+        ExportFailed: the converter refused; its last words are the message.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        saved, converted = Path(folder, "saved"), Path(folder, "model.onnx")
+        module = Network(weights, size)
+        tf.saved_model.save(module, str(saved), signatures=module.probabilities)
+        command = [
+            *(sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(saved)),
+            *("--output", str(converted), "--opset", str(OPSET)),
+        ]
+        done = subprocess.run(  # noqa: S603 - our own interpreter on our own folder
+            command, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise ExportFailed(done.stderr[-2000:])
+        model = onnx.load(str(converted))
+    _forget_the_machine(model)
+    _store_halved(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(out))
+
+
+def onnx_scorer(path: Path) -> Any:
+    """Score crops with ONNX Runtime on one thread, as `evaluation.Scorer`."""
+    import onnxruntime  # noqa: PLC0415 - only who scores needs it
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def score(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return np.asarray(session.run(None, {name: crops})[0][:, 1], np.float64)
+
+    return score
+
+
+def _forget_the_machine(model: Any) -> None:
+    model.producer_name, model.producer_version, model.doc_string = "fimq", "", ""
+    model.graph.name, model.graph.doc_string = "fimq", ""
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+
+
+def _store_halved(model: Any) -> None:
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size > LEAST_HALVED:
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_f16"))
+            casts.append(helper.make_node("Cast", [f"{name}_f16"], [name], to=TensorProto.FLOAT))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])
