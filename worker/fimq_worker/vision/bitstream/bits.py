@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Protocol
 
 
-class NoShortcut(Exception):  # noqa: N818 - no error: the film is decoded in full
+class NoShortcut(Exception):
     """Why every packet of this film must be decoded."""
 
 

@@ -1,0 +1,83 @@
+"""The worker's side of `fimq doctor`: runtimes and sandbox, as a worker here finds them.
+
+Run as `python -m fimq_worker.examination MODEL`; prints a JSON list of findings.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from fimq import logs
+from fimq.errors import FimqError
+from fimq.models import registry
+from fimq.settings import Settings, load_settings
+from fimq_worker.child.client import ChildPool
+from fimq_worker.runtimes.choose import RUNTIMES, choose
+
+#: What each layer of the child's sandbox keeps out, and what to do where it is missing.
+_LAYER_HINTS = {
+    "landlock": "Needs Linux 5.13 with Landlock enabled.",
+    "seccomp": "Needs a kernel with seccomp filters.",
+    "network": "Needs unprivileged user namespaces.",
+}
+
+
+def findings(settings: Settings, model: str) -> list[dict[str, Any]]:
+    """What a worker on this machine would find."""
+    return [*_runtimes(settings, model), *_sandbox(settings)]
+
+
+def _finding(what: str, state: str, says: str, hint: str = "") -> dict[str, Any]:
+    return {"what": what, "state": state, "says": says, "hint": hint}
+
+
+def _runtimes(settings: Settings, model: str) -> list[dict[str, Any]]:
+    try:
+        package = registry.find(model, settings.installed_models)
+    except FimqError as error:
+        return [_finding("runtime", "bad", error.message, error.hint)]
+    if package is None:
+        return [_finding("runtime", "note", f"no model {model} to run", "See: fimq models list")]
+    rows = []
+    for name in RUNTIMES:
+        try:
+            chosen = choose(package, name)
+        except FimqError as error:
+            # One is enough; the others are extras.
+            rows.append(_finding(name, "note", error.message))
+            continue
+        runtime = chosen.runtime
+        rows.append(_finding(name, "ok", f"{runtime.version} {runtime.precision}, {chosen.parity}"))
+    try:
+        judges = choose(package, settings.runtime).runtime
+        rows.append(_finding("runtime", "ok", f"{settings.runtime}: {judges.name} judges"))
+    except FimqError as error:
+        rows.append(_finding("runtime", "bad", error.message, error.hint))
+    return rows
+
+
+def _sandbox(settings: Settings) -> list[dict[str, Any]]:
+    children = ChildPool(settings)
+    try:
+        with children.borrow() as child:
+            layers = child.layers()
+    except FimqError as error:
+        return [_finding("decode child", "bad", error.message, error.hint)]
+    finally:
+        children.close()
+    return [
+        _finding(
+            f"child: {layer}",
+            "ok" if active else "note",
+            "active" if active else "not active on this machine",
+            "" if active else _LAYER_HINTS.get(layer, ""),
+        )
+        for layer, active in layers.items()
+    ]
+
+
+if __name__ == "__main__":
+    logs.configure("error")
+    sys.stdout.write(json.dumps(findings(load_settings(), sys.argv[1])))
