@@ -19,6 +19,7 @@ import fimq_worker
 from fimq.errors import FimqError
 from fimq.settings import PREFIX, Settings
 from fimq_api.cli.main import COMMANDS, cli
+from fimq_api.cli.options import Command
 
 REFERENCE = Path(__file__).parent / "reference"
 _PRECEDENCE = """\
@@ -56,7 +57,12 @@ def _commands() -> str:
     context = click.Context(cli, info_name="fimq", auto_envvar_prefix="FIMQ")
     for name, command in _walk(context):
         lines.append(f"\n## `fimq {name}`\n")
-        below = click.Context(command, info_name=f"fimq {name}")
+        prefix = f"FIMQ_{name.upper().replace(' ', '_')}"
+        if isinstance(command, Command):
+            command.name_variables(prefix)
+        below = click.Context(
+            command, info_name=f"fimq {name}", auto_envvar_prefix=prefix, terminal_width=80
+        )
         lines.append("```\n" + command.get_help(below).strip() + "\n```")
     return "\n".join(lines) + "\n"
 

@@ -18,6 +18,25 @@ class Command(click.Command):
                 option.show_envvar = True
                 option.show_default = option.show_default or option.default not in (None, False, ())
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Name the variables by the command's place, then parse."""
+        above = parent.auto_envvar_prefix if parent else None
+        self.name_variables(f"{above or 'FIMQ'}_{(self.name or '').upper()}")
+        return super().make_context(info_name, args, parent, **extra)
+
+    def name_variables(self, prefix: str) -> None:
+        """Let each option be set by `PREFIX_OPTION`, as its user writes it, not its parameter."""
+        for option in self.params:
+            if isinstance(option, click.Option):
+                longest = max(option.opts, key=len)
+                option.envvar = f"{prefix}{longest.removeprefix('-')}".replace("-", "_").upper()
+
 
 class Tag(click.ParamType[tuple[str, str]]):
     """`key=value`."""

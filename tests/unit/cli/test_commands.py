@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from fimq_api.cli.main import COMMANDS, cli
+from fimq_api.cli.main import COMMANDS, cli, main
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs" / "reference" / "cli.md"
@@ -81,3 +82,20 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert ran.returncode == 2
     assert "No such command" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_the_reference_is_what_the_program_says() -> None:
+    code = "import generate, json; print(json.dumps(generate.pages()))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "docs", capture_output=True, text=True, check=True
+    )
+    for name, text in json.loads(ran.stdout).items():
+        written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+        assert written == text, f"docs/reference/{name} is old; run: make docs"
+
+
+def test_an_option_can_be_set_by_the_variable_that_help_names(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("FIMQ_POLICIES_LIST_JSON", "1")
+    with pytest.raises(SystemExit):
+        main(["policies", "list"])
+    assert json.loads(capsys.readouterr().out)["name"] == "standard"
