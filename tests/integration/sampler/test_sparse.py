@@ -52,7 +52,7 @@ def sparse(container: Container, sampling: Sampling) -> tuple[list[Seen], Counte
 def by_spans(container: Container, sampling: Sampling, segment_s: float) -> list[Seen]:
     pictures: list[Seen] = []
     for span in plan_film(container, segment_s=segment_s).spans:
-        again = Span.from_dict(span.to_dict()) if span is not None else None
+        again = Span.from_dict(span.to_dict())
         pictures += seen(Sparse().sample(container, sampling, again))
     return pictures
 
@@ -237,15 +237,15 @@ class TestSpans:
         path = Clip(frames=100, codec="mpeg4", gop=10).write(tmp_path / "clip.mp4")
         with open_video(path) as container:
             plan = plan_film(container, segment_s=1)
-        spans = [span for span in plan.spans if span is not None]
-        assert [span.first_frame for span in spans] == [0, 30, 60, 90]
-        assert [span.last_frame for span in spans] == [29, 59, 89, 99]
+        assert [span.first_frame for span in plan.spans] == [0, 30, 60, 90]
+        assert [span.last_frame for span in plan.spans] == [29, 59, 89, 99]
         assert plan.running_s == pytest.approx(4, abs=0.1)
+        assert sum(span.running_s for span in plan.spans) == pytest.approx(4, abs=0.1)
 
     def test_a_film_that_cannot_be_cut_is_one_piece(self, tmp_path: Path) -> None:
         with open_video(Clip(codec="libvpx").write(tmp_path / "clip.webm")) as container:
             plan = plan_film(container, segment_s=0.4)
-        assert plan.spans == (None,)
+        assert [span.whole for span in plan.spans] == [True]
         assert plan.fallback_reason == "vp8 is always decoded in full"
         assert plan.frames == 50
 

@@ -68,6 +68,6 @@ def test_a_time_that_cannot_be_used_is_estimated(pts: list[int | None]) -> None:
 
 
 def test_a_span_survives_the_wire() -> None:
-    span = Span(100, 50, 99, 60, 4000, 1234, 0, 3960)
+    span = Span(100, 50, 2.0, 99, 60, 4000, 1234, 0, 3960)
     assert Span.from_dict(span.to_dict()) == span
     assert span.last_frame == 149

@@ -59,7 +59,7 @@ _WEBP_ANIMATION = 0x02
 _STILLS = frozenset({"webp_pipe", "png_pipe", "jpeg_pipe"})
 #: A gap between two packets counts for at most so many seconds of running time: a jump of
 #: the clock by a day does not make a film of a minute too long.
-_LONGEST_GAP_S = 60
+LONGEST_GAP_S = 60
 #: Packets a second that a film of the longest duration may have.
 _MAX_RATE = 240
 #: Errors of the demuxer in a row after which the rest of the file is given up.
@@ -256,7 +256,7 @@ class Container:
                 counters.running_s += float(1 / self.average_fps)
             else:
                 gap = max(0.0, float((clock - last) * self.time_base))
-                counters.running_s += min(gap, _LONGEST_GAP_S)
+                counters.running_s += min(gap, LONGEST_GAP_S)
             last = clock if clock is not None else last
             longest = self.limits.max_duration_s
             if counters.running_s > longest + 1 or counters.packets > longest * _MAX_RATE:

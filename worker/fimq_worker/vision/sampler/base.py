@@ -106,24 +106,31 @@ class Span:
 
     It holds the pictures `first_frame` and the `frames - 1` after it in presentation
     order. To get them, decoding starts at the sync picture `start_pts` and needs
-    `packets` packets.
+    `packets` packets. A span that is the `whole` film needs no such facts.
     """
 
     first_frame: int
     frames: int
+    running_s: float
     ordinal: int  #: of the sync picture's packet, in decode order
     packets: int
     start_pts: int
     start_bytes: int  #: size of the sync picture's packet, to know it again
     origin_pts: int  #: of the film's first picture
     previous_pts: int | None  #: of the picture before this span
+    whole: bool = False
+
+    @classmethod
+    def of_whole(cls, *, frames: int, packets: int, running_s: float) -> Self:
+        """The span that is all of a film, whatever its packets are like."""
+        return cls(0, frames, running_s, 0, packets, 0, 0, 0, None, whole=True)
 
     @property
     def last_frame(self) -> int:
         """Index of the last picture."""
         return self.first_frame + self.frames - 1
 
-    def to_dict(self) -> dict[str, int | None]:
+    def to_dict(self) -> dict[str, int | float | None]:
         """The span as plain numbers, for the ledger and the wire."""
         return {name: getattr(self, name) for name in self.__slots__}
 

@@ -8,11 +8,11 @@ the span may come behind it in the file.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fimq_worker.vision.bitstream.bits import NoShortcut
-from fimq_worker.vision.container import Container
+from fimq_worker.vision.container import LONGEST_GAP_S, Container
 from fimq_worker.vision.sampler.base import Span
 from fimq_worker.vision.sampler.index import Index, read_index
 from fimq_worker.vision.sampler.plan import presentation_order, syncs_of
@@ -25,7 +25,7 @@ class FilmPlan:
     frames: int  #: pictures that its packets hold
     expected_frames: int  #: pictures that its header promises; more where the file is cut
     running_s: float  #: by its packets
-    spans: tuple[Span | None, ...]  #: None: the whole film in one piece
+    spans: tuple[Span, ...]
     fallback_reason: str | None  #: why it cannot be cut, nor sampled without decoding all
 
 
@@ -39,11 +39,16 @@ def plan_film(container: Container, *, segment_s: float = 60) -> FilmPlan:
     index = read_index(container, container.packets(), keep_references=False)
     running_s = container.counters.running_s
     expected = max(index.packets, container.promised_frames(index.packets, running_s))
+    whole = Span.of_whole(
+        frames=index.packets, packets=container.counters.packets, running_s=running_s
+    )
     try:
         order = presentation_order(index)
     except NoShortcut as reason:
-        return FilmPlan(index.packets, expected, running_s, (None,), str(reason))
+        return FilmPlan(index.packets, expected, running_s, (whole,), str(reason))
     spans = cut(index, order, segment_s=segment_s, tick_s=float(container.time_base or 1))
+    if len(spans) == 1:
+        spans = (replace(whole, frames=len(order)),)
     return FilmPlan(len(order), max(expected, len(order)), running_s, spans, None)
 
 
@@ -64,6 +69,7 @@ def cut(index: Index, order: list[int], *, segment_s: float, tick_s: float) -> t
             Span(
                 first_frame=first,
                 frames=following - first,
+                running_s=_running(shown_pts[first : following + 1], tick_s),
                 ordinal=sync,
                 packets=last - sync + 1,
                 start_pts=index.pts[sync],
@@ -73,3 +79,9 @@ def cut(index: Index, order: list[int], *, segment_s: float, tick_s: float) -> t
             )
         )
     return tuple(spans)
+
+
+def _running(shown_pts: list[int], tick_s: float) -> float:
+    """Seconds from the first to the last; a jump of the clock counts in part."""
+    gaps = ((later - earlier) * tick_s for earlier, later in pairwise(shown_pts))
+    return sum(min(gap, LONGEST_GAP_S) for gap in gaps)

@@ -63,6 +63,8 @@ class Sparse:
         Raises:
             DecodeFailed: `span` was not made from this film.
         """
+        if span is not None and span.whole:
+            span = None
         self.counters = Counters()
         kept = _Kept(self._kept_bytes)
         index = read_index(container, kept.fill(open_window(container, span)))
