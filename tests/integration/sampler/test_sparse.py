@@ -51,7 +51,7 @@ def sparse(container: Container, sampling: Sampling) -> tuple[list[Seen], Counte
 
 def by_spans(container: Container, sampling: Sampling, segment_s: float) -> list[Seen]:
     pictures: list[Seen] = []
-    for span in plan_film(container, segment_s=segment_s).spans:
+    for span in plan_film(container, sampling, segment_s=segment_s).spans:
         again = Span.from_dict(span.to_dict())
         pictures += seen(Sparse().sample(container, sampling, again))
     return pictures
@@ -70,6 +70,7 @@ def check(path: Path, samplings: Iterable[str], *, fallback: bool | None = None)
     return counters
 
 
+EVERY = Sampling("every", 25)
 SAMPLINGS = ["every:1", "every:2", "every:5", "every:12", "every:25", "fps:3", "keyframes"]
 X264 = {"preset": "veryfast"}
 X265 = {"preset": "ultrafast", "x265-params": "log-level=none"}
@@ -151,7 +152,7 @@ class TestEveryCodec:
         path = Clip(frames=frames, options=X264).write(tmp_path / "clip.mp4")
         check(path, SAMPLINGS, fallback=False)
         with open_video(path) as container:
-            assert plan_film(container).frames == frames
+            assert plan_film(container, EVERY).frames == frames
 
     def test_less_is_decoded(self, tmp_path: Path) -> None:
         path = Clip(frames=200, options=X264, gop=12, b_frames=3).write(tmp_path / "clip.mp4")
@@ -199,7 +200,7 @@ class TestOddFiles:
         path.write_bytes(content)
         check(path, SAMPLINGS, fallback=False)
         with open_video(path) as container:
-            assert plan_film(container).frames < 60
+            assert plan_film(container, EVERY).frames < 60
 
     @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
     def test_joined_and_cut_transport_streams(self, tmp_path: Path, codec: str) -> None:
@@ -236,7 +237,7 @@ class TestSpans:
     def test_a_film_is_cut_at_keyframes(self, tmp_path: Path) -> None:
         path = Clip(frames=100, codec="mpeg4", gop=10).write(tmp_path / "clip.mp4")
         with open_video(path) as container:
-            plan = plan_film(container, segment_s=1)
+            plan = plan_film(container, EVERY, segment_s=1)
         assert [span.first_frame for span in plan.spans] == [0, 30, 60, 90]
         assert [span.last_frame for span in plan.spans] == [29, 59, 89, 99]
         assert plan.running_s == pytest.approx(4, abs=0.1)
@@ -244,7 +245,7 @@ class TestSpans:
 
     def test_a_film_that_cannot_be_cut_is_one_piece(self, tmp_path: Path) -> None:
         with open_video(Clip(codec="libvpx").write(tmp_path / "clip.webm")) as container:
-            plan = plan_film(container, segment_s=0.4)
+            plan = plan_film(container, EVERY, segment_s=0.4)
         assert [span.whole for span in plan.spans] == [True]
         assert plan.fallback_reason == "vp8 is always decoded in full"
         assert plan.frames == 50
@@ -256,7 +257,7 @@ class TestSpans:
             content = path.read_bytes()
             path.write_bytes(content[: int(len(content) * 0.6)])
             with open_video(path) as container:
-                plan = plan_film(container)
+                plan = plan_film(container, EVERY)
             assert plan.frames < 80
             assert plan.expected_frames == pytest.approx(100, abs=3)
             clip = replace(clip, muxer={})
@@ -266,7 +267,7 @@ class TestSpans:
             clip, suffix = KINDS[kind]
             path = replace(clip, sound=suffix == "mp4").write(tmp_path / f"clip.{suffix}")
             with open_video(path) as container:
-                plan = plan_film(container)
+                plan = plan_film(container, EVERY)
             assert (plan.frames, plan.expected_frames) == (50, 50), kind
 
 
@@ -292,7 +293,7 @@ class TestDamage:
                 Sparse().sample(container, sampling),
                 *(
                     Sparse().sample(container, sampling, span)
-                    for span in plan_film(container, segment_s=1).spans
+                    for span in plan_film(container, sampling, segment_s=1).spans
                 ),
             ):
                 for sampled in frames:

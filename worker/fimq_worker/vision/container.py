@@ -44,6 +44,7 @@ from fimq_worker.vision.film import (
     is_still,
     promised_duration,
 )
+from fimq_worker.vision.orientation import quarter_turn, upright
 
 #: Demuxers that may read an upload. No playlist, no script, no image sequence.
 FORMATS = (
@@ -190,6 +191,16 @@ class Container:
         return self._film.time_base or None
 
     @property
+    def sample_aspect(self) -> Fraction:
+        """Width over height of a pixel; 1 where the file does not say or makes no sense."""
+        film = self._film
+        aspect = film.sample_aspect_ratio or film.codec_context.sample_aspect_ratio
+        # A claim of 100:1 would make a picture that no memory holds.
+        if not aspect or not Fraction(1, 8) <= aspect <= 8:
+            return Fraction(1)
+        return Fraction(aspect)
+
+    @property
     def average_fps(self) -> Fraction:
         """Pictures a second that the header claims; 25 where it makes no usable claim."""
         rate = self._film.average_rate or self._film.guessed_rate
@@ -306,21 +317,16 @@ class Container:
         """
         frame = self._first_picture()
         self.rewind()
-        film, aspect = self._film, _aspect(self._film)
-        rotation = frame.rotation % 360
-        if rotation % 90:
-            rotation = 0
-        width, height = max(1, round(frame.width * aspect)), frame.height
-        if rotation % 180:
-            width, height = height, width
+        film = self._film
+        picture = upright(frame, self.sample_aspect)
         duration_s = duration_of(film, self._av)
         return Probe(
             format=self.format,
             codec=self.codec,
-            width=width,
-            height=height,
-            rotation=rotation,
-            sample_aspect=aspect,
+            width=picture.width,
+            height=picture.height,
+            rotation=quarter_turn(frame.rotation),
+            sample_aspect=self.sample_aspect,
             average_fps=float(film.average_rate or 0),
             duration_s=duration_s,
             frames=1 if self.still else film.frames or round(duration_s * self.average_fps),
@@ -362,11 +368,3 @@ def _open(fd: int, head: bytes, structure: Structure | None) -> InputContainer:
             if cut or (structure is None and head.startswith(_SIGNATURES)):
                 raise Truncated from error
             raise NotAVideo from error
-
-
-def _aspect(film: VideoStream) -> Fraction:
-    aspect = film.sample_aspect_ratio or film.codec_context.sample_aspect_ratio
-    # A claim of 100:1 is nonsense and would make a picture that no memory holds.
-    if not aspect or not Fraction(1, 16) <= aspect <= 16:
-        return Fraction(1)
-    return Fraction(aspect)

@@ -15,7 +15,7 @@ import av.logging
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from fimq.errors import TooManyPixels
+from fimq.errors import DecoderMemory, TooManyPixels
 
 _TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+) exceeds|Frame size (\d+)x(\d+) exceeds limit")
 #: Error lines of FFmpeg's decoders that do not mean wrong pixels; every other one does.
@@ -45,12 +45,15 @@ class Decoder:
 
         Raises:
             TooManyPixels: the packet holds a picture larger than the limit.
+            DecoderMemory: there is no memory for it.
         """
         frames: list[av.VideoFrame] = []
         error = None
         with logged() as log:
             try:
                 frames = self._context.decode(packet)
+            except MemoryError as failure:
+                raise DecoderMemory from failure
             # av raises more than its own errors: bare OSError, ValueError, UnicodeDecodeError.
             except Exception as failure:  # noqa: BLE001 - an answer about this packet
                 error = str(failure) or type(failure).__name__

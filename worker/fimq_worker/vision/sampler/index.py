@@ -38,6 +38,7 @@ class Index:
 
     codec: str
     packets: int = 0  #: all of them that hold a picture to be shown
+    key_packets: int = 0  #: those of them that the container marks as key
     pts: array[int] = field(default_factory=lambda: array("q"))
     bytes: array[int] = field(default_factory=lambda: array("q"))
     discard: list[bool] = field(default_factory=list)
@@ -68,6 +69,7 @@ def read_index(
         index.fallback_reason = str(reason)
     for packet in packets:
         index.packets += not packet.is_discard
+        index.key_packets += packet.is_keyframe and not packet.is_discard
         if index.fallback_reason is not None or reader is None:
             continue
         try:

@@ -13,9 +13,10 @@ from itertools import pairwise
 
 from fimq_worker.vision.bitstream.bits import NoShortcut
 from fimq_worker.vision.container import LONGEST_GAP_S, Container
-from fimq_worker.vision.sampler.base import Span
+from fimq_worker.vision.sampler.base import Sampling, Span
 from fimq_worker.vision.sampler.index import Index, read_index
 from fimq_worker.vision.sampler.plan import presentation_order, syncs_of
+from fimq_worker.vision.sampler.sparse import choose_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,16 @@ class FilmPlan:
     frames: int  #: pictures that its packets hold
     expected_frames: int  #: pictures that its header promises; more where the file is cut
     running_s: float  #: by its packets
+    sampling: Sampling  #: fitted to its length
+    samples: int  #: pictures wanted of all that the header promises
     spans: tuple[Span, ...]
     fallback_reason: str | None  #: why it cannot be cut, nor sampled without decoding all
 
 
-def plan_film(container: Container, *, segment_s: float = 60) -> FilmPlan:
-    """Read the film's packets and cut it into spans of about `segment_s` seconds.
+def plan_film(
+    container: Container, sampling: Sampling, *, segment_s: float = 60, min_samples: int = 1
+) -> FilmPlan:
+    """Read the film's packets, and cut it into spans of about `segment_s` seconds.
 
     Raises:
         TooLong: it runs longer than the container's limits allow.
@@ -38,18 +43,46 @@ def plan_film(container: Container, *, segment_s: float = 60) -> FilmPlan:
     container.rewind()
     index = read_index(container, container.packets(), keep_references=False)
     running_s = container.counters.running_s
-    expected = max(index.packets, container.promised_frames(index.packets, running_s))
     whole = Span.of_whole(
         frames=index.packets, packets=container.counters.packets, running_s=running_s
     )
+    order: list[int] | None = None
+    reason = None
     try:
         order = presentation_order(index)
-    except NoShortcut as reason:
-        return FilmPlan(index.packets, expected, running_s, (whole,), str(reason))
-    spans = cut(index, order, segment_s=segment_s, tick_s=float(container.time_base or 1))
-    if len(spans) == 1:
-        spans = (replace(whole, frames=len(order)),)
-    return FilmPlan(len(order), max(expected, len(order)), running_s, spans, None)
+    except NoShortcut as found:
+        reason = str(found)
+    spans: tuple[Span, ...] = (whole,)
+    if order is not None:
+        whole = replace(whole, frames=len(order))
+        spans = cut(index, order, segment_s=segment_s, tick_s=float(container.time_base or 1))
+    fitted = sampling.for_length(whole.frames, min_samples=min_samples)
+    wanted = _count(index, order, fitted, container)
+    expected = max(whole.frames, container.promised_frames(index.packets, running_s))
+    return FilmPlan(
+        frames=whole.frames,
+        expected_frames=expected,
+        running_s=running_s,
+        sampling=fitted,
+        samples=-(-wanted * expected // max(1, whole.frames))
+        if expected > whole.frames
+        else wanted,
+        spans=spans if len(spans) > 1 else (whole,),
+        fallback_reason=reason,
+    )
+
+
+def _count(index: Index, order: list[int] | None, sampling: Sampling, container: Container) -> int:
+    """How many pictures will be wanted; an estimate where the order is not known."""
+    if order is not None:
+        return len(choose_targets(index, order, sampling, container, None))
+    match sampling.mode:
+        case "every":
+            return -(-index.packets // sampling.stride)
+        case "fps":
+            return max(1, min(index.packets, int(container.counters.running_s * sampling.n)))
+        case "keyframes":
+            return index.key_packets
 
 
 def cut(index: Index, order: list[int], *, segment_s: float, tick_s: float) -> tuple[Span, ...]:
