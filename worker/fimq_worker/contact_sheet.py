@@ -83,7 +83,7 @@ def strip_of(job_id: str, ledger: Ledger, store: Store, children: ChildPool) -> 
         plan = child.plan(
             video.fileno(), PlanRequest(options["sampling"], options["min_samples"], segment_s=1e9)
         )
-        request = AnalyseRequest(None, plan.sampling, crop_scale=_CONTEXT, crop_size=_SIDE)
+        request = AnalyseRequest(plan.spans[0], plan.sampling, crop_scale=_CONTEXT, crop_size=_SIDE)
         for sample in child.analyse(video.fileno(), request):
             if sample.frame_index not in wanted:
                 continue

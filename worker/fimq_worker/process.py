@@ -93,7 +93,6 @@ class WorkerProcess:
             sweeper.start()
             if self.embedded:
                 self._watch_idle(ledger, holding)
-            log.info("worker ready", lanes=self.lanes, slots=settings.slots, pid=os.getpid())
             try:
                 return self._serve(app, holding)
             finally:
@@ -112,6 +111,11 @@ class WorkerProcess:
         def keep_our_logging(**_: Any) -> None:
             """Celery sets no logging up when somebody answers this signal."""
 
+        def ready(**_: Any) -> None:
+            # Not before: until now a SIGTERM would not be answered by Celery.
+            log.info("worker ready", lanes=self.lanes, slots=self.settings.slots, pid=os.getpid())
+
+        signals.worker_ready.connect(ready, weak=False)
         signals.worker_shutting_down.connect(stopping, weak=False)
         signals.setup_logging.connect(keep_our_logging, weak=False)
         worker = app.Worker(

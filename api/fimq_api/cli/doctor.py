@@ -38,11 +38,11 @@ def doctor(*, as_json: bool) -> int:
     for finding in findings:
         mark, style = _MARKS[finding.state]
         line = Text(f"{mark} ", style=style)
-        line.append(f"{finding.what:<18}", style="default")
+        line.append(f"{finding.what:<27}", style="default")
         line.append(finding.says, style="default")
         console.print(line)
         if finding.hint:
-            console.print(Text(f"{'':<20}-> {finding.hint}"))
+            console.print(Text(f"{'':<29}-> {finding.hint}"))
     click.echo(
         "Something is missing; see the lines marked ✗." if bad else "All is well.", sys.stderr
     )

@@ -17,9 +17,15 @@ from fimq_api.cli import words
 from fimq_api.cli.house import open_house
 from fimq_api.cli.options import Command, json_option
 
+_STATES = [state.value for state in JobState]
+
 
 @click.command("list", cls=Command)
-@click.option("--state", type=click.Choice([*JobState]), help="Only jobs in this state.")
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in JobState]),
+    help="Only jobs in this state.",
+)
 @click.option("--failed", is_flag=True, help="Only failed jobs, counted by code.")
 @click.option("--code", help="Only jobs that failed with this code.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, help="So many at most.")

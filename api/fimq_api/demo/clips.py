@@ -43,15 +43,15 @@ def make_clips(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     portrait = _picture("astronaut.png")
     wanted = {
-        "portrait.mp4": lambda: portrait,
-        "portrait-swapped.mp4": lambda: swap_face(portrait, _FACE),
-        "rocket.mp4": lambda: _picture("rocket.jpg"),
+        "portrait.mp4": portrait,
+        "portrait-swapped.mp4": swap_face(portrait, _FACE),
+        "rocket.mp4": _picture("rocket.jpg"),
     }
     for name, picture in wanted.items():
         if not (folder / name).exists():
             # Under its name only when whole: an interrupted demo can be run again.
             part = folder / f".{name}"
-            _encode(part, _moving_camera(picture()))
+            _encode(part, _moving_camera(picture))
             part.rename(folder / name)
     return [folder / name for name in wanted]
 

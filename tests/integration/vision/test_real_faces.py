@@ -11,7 +11,6 @@ import pytest
 from fimq.models.face_models import path
 from fimq_worker.vision.crops import CropRule, crop_face
 from fimq_worker.vision.faces.full_range import FullRangeFinder
-from fimq_worker.vision.faces.search import FaceSearch
 from fimq_worker.vision.picture import Picture
 from fimq_worker.vision.quality import LEAST_USABLE, face_quality
 from fimq_worker.vision.tracks import SampleFaces, assign_tracks
@@ -73,8 +72,7 @@ def test_upside_down_portraits_are_missed_or_unusable(finder, data):
     ],
 )
 def test_one_speaker_is_one_track(finder, data, clip):
-    search = FaceSearch(finder)
-    faces = [search.next(picture) for picture in samples(data / "videos" / clip)]
+    faces = [finder.find(picture) for picture in samples(data / "videos" / clip)]
     rows = assign_tracks([SampleFaces(tuple(face.box for face in found)) for found in faces])
     assert [row for row in rows if row] == [[0]] * len(rows)
 

@@ -23,8 +23,8 @@ from fimq.ledger.tables import Job, Step
 from fimq.policy.rules import find_policy
 from fimq.settings import Settings
 from fimq.store.base import Store
-from fimq_worker.child.client import ChildPool, DecodeChild
-from fimq_worker.child.protocol import AnalyseRequest, PlanRequest, SampleReply
+from fimq_worker.child.client import Cancelled, ChildPool, DecodeChild
+from fimq_worker.child.protocol import AnalyseRequest, EndReply, PlanRequest, SampleReply
 from fimq_worker.classifier import Classifier, Classifiers
 from fimq_worker.holding import Held, Stopped
 from fimq_worker.steps.judgement import Judgement
@@ -76,10 +76,7 @@ class Analyst:
             if not claims.record_plan(self.ledger, claim, plan.probe, plan.samples):
                 raise Stopped
             if len(plan.spans) > 1:
-                spans = [
-                    {"span": span.to_dict() if span else None, "sampling": plan.sampling}
-                    for span in plan.spans
-                ]
+                spans = [{"span": span.to_dict(), "sampling": plan.sampling} for span in plan.spans]
                 steps = claims.complete_plan(self.ledger, claim, spans=spans, samples=plan.samples)
                 if steps is None:
                     raise Stopped
@@ -92,13 +89,13 @@ class Analyst:
         """Analyse one span. Returns the finish step if this was the last span."""
         claim = held.claim
         classifier = self.classifiers.get(claim.model)
-        span = claim.payload["span"]
+        span = Span.from_dict(claim.payload["span"])
         with self._video(held) as (video, child):
             rows = self._analyse(
                 held,
                 (video, child),
                 classifier,
-                None if span is None else Span.from_dict(span),
+                span,
                 claim.payload["sampling"],
             )
         written, finish = claims.complete_segment(self.ledger, claim, rows)
@@ -146,14 +143,17 @@ class Analyst:
         ):
             held.on_stop(child.cancel)
             held.check()
-            yield video, child
+            try:
+                yield video, child
+            except Cancelled as cancelled:
+                raise Stopped from cancelled
 
     def _analyse(
         self,
         held: Held,
         opened: tuple[BinaryIO, DecodeChild],
         classifier: Classifier,
-        span: Span | None,
+        span: Span,
         sampling: str,
     ) -> SegmentRows:
         video, child = opened
@@ -234,7 +234,7 @@ class _Rows:
             row["class_scores"] = class_scores
         self._waiting.clear()
 
-    def report(self, end: Any) -> dict[str, Any]:
+    def report(self, end: EndReply) -> dict[str, Any]:
         """What is kept with the step."""
         return {
             "model_sha256": self.classifier.manifest.sha256,

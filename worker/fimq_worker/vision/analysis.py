@@ -15,12 +15,11 @@ from fimq_worker.vision.box import Box
 from fimq_worker.vision.container import Container
 from fimq_worker.vision.crops import CropRule, EmptyBox, crop_face
 from fimq_worker.vision.faces.base import FaceFinder, FoundFace, Keypoints
-from fimq_worker.vision.faces.search import FaceSearch
 from fimq_worker.vision.orientation import upright
 from fimq_worker.vision.picture import Picture
 from fimq_worker.vision.quality import LEAST_USABLE, face_quality
 from fimq_worker.vision.sampler.base import SampledFrame, Sampler, Sampling, Span
-from fimq_worker.vision.shots import colours, is_cut
+from fimq_worker.vision.shots import colours
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +68,12 @@ def analyse_span(
     sampler: Sampler,
 ) -> Iterator[AnalysedSample]:
     """Yield the samples of a span in presentation order. `sampler` counts what it met."""
-    search = FaceSearch(finder)
-    before: NDArray[np.float32] | None = None
     for sampled in sampler.sample(container, options.sampling, span):
         picture = upright(sampled.frame, container.sample_aspect)
-        mix = colours(picture)
-        faces: list[FoundFace] = []
-        if not sampled.damaged:
-            faces = search.next(picture, cut=before is not None and is_cut(before, mix))
-        before = mix
-        yield _analysed(sampled, picture, mix, faces, options)
+        # Each picture is searched by itself: what is found must not depend on where a span
+        # begins (docs/decisions/0007).
+        faces = [] if sampled.damaged else finder.find(picture)
+        yield _analysed(sampled, picture, colours(picture), faces, options)
 
 
 def _analysed(

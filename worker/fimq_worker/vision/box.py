@@ -39,7 +39,8 @@ class Box:
         """Intersection over union, in [0, 1]."""
         both = self.overlap(other)
         union = self.area + other.area - both
-        return both / union if union > 0 else 0.0
+        # Edges far from zero round a tiny box to more than its own area.
+        return min(1.0, both / union) if union > 0 else 0.0
 
     def scaled(self, factor: float) -> Box:
         """The box about the same centre with its sides times `factor`."""
