@@ -137,6 +137,15 @@ def test_a_failed_job_says_what_to_do_and_can_be_tried_again(installation, tmp_p
     assert "cut.mp4" in retried.stdout
 
 
+def test_a_worker_of_another_ledger_is_not_waited_for(installation, demo_clips, tmp_path) -> None:
+    assert installation.run("up").returncode == 0
+    installation.environment["FIMQ_DATA_DIR"] = str(tmp_path / "other")
+    ran = installation.run("submit", demo_clips / PORTRAIT, "--wait")
+    assert ran.returncode == 5
+    assert "[worker_of_another]" in ran.stderr
+    assert "FIMQ_STATE_DIR" in ran.stderr
+
+
 def test_a_deleted_job_is_gone_with_its_video(installation, demo_clips) -> None:
     (document,) = installation.judge(demo_clips / "rocket.mp4")
     store = installation.data_dir / "store"

@@ -101,7 +101,7 @@ def _spread(frames: Sequence[int], count: int) -> list[int]:
 
 
 def _tile(crop: Picture, face: Face) -> Picture:
-    tile = np.ascontiguousarray(crop)
+    tile = crop.copy()
     _, _, width, height = face.box
     # The crop is centred on the box and `_CONTEXT` times its longer side wide.
     scale = _SIDE / (_CONTEXT * max(width, height))

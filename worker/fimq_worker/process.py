@@ -49,7 +49,7 @@ class WorkerProcess:
         self.lanes = list(lanes)
         self.embedded = embedded
         self.stack = Stack(settings)
-        self.lock = HeldLock(self.stack.worker_lock)
+        self.lock = HeldLock(self.stack.worker_lock, self.stack.serves)
         self._left_idle = False
         self._idle_exit = ExitStack()
 

@@ -24,11 +24,12 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 class HeldLock:
-    """A lock held for a process's life, with its pid written inside for who looks."""
+    """A lock held for a process's life, with its pid and a note inside for who looks."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the lock; `take` takes it."""
+    def __init__(self, path: Path, note: str = "") -> None:
+        """Name the lock; `take` takes it. `note` says in one line what it is held for."""
         self.path = path
+        self.note = note
         self._handle: int | None = None
 
     def take(self) -> bool:
@@ -40,7 +41,7 @@ class HeldLock:
             os.close(handle)
             return False
         os.ftruncate(handle, 0)
-        os.write(handle, str(os.getpid()).encode())
+        os.write(handle, f"{os.getpid()}\n{self.note}".encode())
         self._handle = handle
         return True
 
@@ -59,11 +60,27 @@ def holder(path: Path) -> int | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return int(os.pread(handle, 32, 0) or b"0")
+        return int(_content(handle)[0] or 0)
     else:
         return None
     finally:
         os.close(handle)
+
+
+def note(path: Path) -> str:
+    """What the holder of the lock at `path` says it is held for; empty when nobody does."""
+    if holder(path) is None:
+        return ""
+    handle = _open(path)
+    try:
+        return _content(handle)[1]
+    finally:
+        os.close(handle)
+
+
+def _content(handle: int) -> tuple[str, str]:
+    pid, _, rest = os.pread(handle, 4096, 0).decode(errors="replace").partition("\n")
+    return pid, rest
 
 
 def _open(path: Path) -> int:

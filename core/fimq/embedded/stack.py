@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fimq.embedded import valkey
-from fimq.embedded.locks import exclusive, holder
+from fimq.embedded.locks import exclusive, holder, note
 from fimq.errors import ServiceError
+from fimq.logs import redact
 from fimq.settings import Settings, toml_path
 
 _START_SECONDS = 30.0
@@ -28,6 +29,13 @@ class WorkerFailed(ServiceError):
 
     code = "worker_failed"
     hint = "Look at worker.log in FIMQ_STATE_DIR, or: fimq worker"
+
+
+class WorkerOfAnother(ServiceError):
+    """The private worker of this state folder serves another ledger."""
+
+    code = "worker_of_another"
+    hint = "Set FIMQ_STATE_DIR together with FIMQ_DATA_DIR, or first: fimq down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class Stack:
         self.lock = self.folder / "stack.lock"
         self.worker_lock = self.folder / "worker.lock"
         self.worker_log = self.folder / "worker.log"
+        #: What the worker's lock says, so that no job waits for a worker of another ledger.
+        self.serves = redact(settings.ledger)
 
     def state(self) -> StackState:
         """What runs now."""
@@ -65,11 +75,16 @@ class Stack:
 
         Raises:
             ValkeyMissing, ValkeyFailed, WorkerFailed: what did not start, and where to look.
+            WorkerOfAnother: the worker that runs would never see this ledger's jobs.
         """
         with exclusive(self.lock):
             self._ensure_queue()
             if holder(self.worker_lock) is None:
                 self._start_worker()
+            elif (served := note(self.worker_lock)) != self.serves:
+                raise WorkerOfAnother(
+                    f"the private worker in {self.folder} serves another ledger: {served}"
+                )
             return self.state()
 
     def _ensure_queue(self) -> None:
