@@ -25,6 +25,7 @@ from fimq.errors import (
 from fimq_worker.vision.container import Limits, Probe, open_video
 from fimq_worker.vision.sampler.base import SampledFrame, Sampling
 from fimq_worker.vision.sampler.decode_all import DecodeAll
+from heic import write_tiled_heic
 
 
 def sample(
@@ -113,6 +114,21 @@ class TestStills:
         first.save(tmp_path / "a.webp", save_all=True, append_images=more, duration=100)
         with pytest.raises(UnsupportedCodec):
             sample(tmp_path / "a.webp")
+
+    @pytest.mark.parametrize("thumbnail", [False, True])
+    def test_a_picture_made_of_tiles_is_refused(self, tmp_path: Path, thumbnail: bool) -> None:
+        path = write_tiled_heic(tmp_path / "photo.heic", thumbnail=thumbnail)
+        with av.open(path) as container:
+            assert len(container.streams.video) == 4 + thumbnail
+        with pytest.raises(UnsupportedCodec):
+            open_video(path)
+
+    def test_a_photo_is_turned_as_its_exif_says(self, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture().save(tmp_path / "photo.jpg", exif=exif)
+        found = probe(tmp_path / "photo.jpg")
+        assert (found.width, found.height, found.rotation) == (48, 64, 270)
 
     def test_a_motion_photo_is_one_picture(self, tmp_path: Path) -> None:
         picture().save(tmp_path / "a.jpg")

@@ -37,9 +37,9 @@ def choose_film(container: InputContainer) -> tuple[VideoStream, tuple[str, ...]
     films = [stream for stream in container.streams.video if not stream.disposition & _NO_FILM]
     if not films:
         raise NoVideoStream
-    # A phone's HEIC is a grid of tiles; one tile is not the picture.
     whole = [stream for stream in films if not stream.disposition & Disposition.dependent]
-    if not whole:
+    # A phone's HEIC is a grid of tiles and a thumbnail; neither is the picture.
+    if len(whole) < len(films) and all(is_still(stream) for stream in whole):
         raise UnsupportedCodec("a picture made of tiles (HEIC) cannot be read", codec="tiles")
     decodable = [stream for stream in whole if codec_of(stream) in CODECS]
     if not decodable:

@@ -31,6 +31,8 @@ from fimq_worker.vision.sampler.plan import Cut, Plan, make_plan, presentation_o
 
 #: Packets are kept from indexing to decoding up to so many bytes, else read twice.
 KEPT_BYTES = 64 * 2**20
+#: What a kept packet takes beside its content: hours of black are a million tiny packets.
+_PACKET_BYTES = 1000
 #: How far before a span to enter the file: its decode times lie before its times of
 #: presentation.
 _EARLIER_S = 1
@@ -184,7 +186,7 @@ class _Kept:
     def fill(self, packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
         """Keep packets on their way."""
         for packet in packets:
-            self._room -= packet.size
+            self._room -= packet.size + _PACKET_BYTES
             if self._room < 0:
                 self.clear()
             if self.packets is not None:
