@@ -10,6 +10,7 @@ shown in proportion to decoding all with PyAV. Above 1 is slower.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from fimq_worker.vision.sampler.base import Sampler, Sampling
 from fimq_worker.vision.sampler.decode_all import DecodeAll
 from fimq_worker.vision.sampler.sparse import Sparse
 
+os.environ.setdefault("SVT_LOG", "1")
 WIDTH, HEIGHT, FPS = 1280, 720, 25
 SAMPLING = Sampling("every", 25)
 
