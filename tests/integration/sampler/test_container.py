@@ -254,8 +254,8 @@ class TestDamage:
     def test_damaged_pictures_are_marked(self, tmp_path: Path) -> None:
         path = Clip(frames=60, gop=20, width=160, height=128).write(tmp_path / "clip.mp4")
         content = bytearray(path.read_bytes())
-        start = content.index(b"mdat") + len(content) // 4
-        content[start : start + 200] = bytes(200)
+        middle = content.index(b"mdat") + len(content) // 3
+        content[middle : middle + 4000] = np.random.default_rng(5).bytes(4000)
         path.write_bytes(content)
         found = sample(path)
         assert any(frame.damaged for frame in found)
