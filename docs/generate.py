@@ -1,4 +1,4 @@
-"""Writes docs/reference from the program itself: commands, settings, errors.
+"""Writes docs/reference and the schemas of `--json` lines from the program itself.
 
 Run it by `make docs`; a test fails when the files are not what it would write.
 """
@@ -6,22 +6,37 @@ Run it by `make docs`; a test fails when the files are not what it would write.
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
+from pydantic import TypeAdapter
 
 import fimq
 import fimq_api
 import fimq_worker
 from fimq.errors import FimqError
+from fimq.ledger.reading import Listed
+from fimq.models.manifest import Manifest
+from fimq.policy.rules import Policy
 from fimq.settings import PREFIX, Settings
 from fimq_api.cli.main import COMMANDS, cli
 from fimq_api.cli.options import Command
+from fimq_api.doctor import Finding
 
 REFERENCE = Path(__file__).parent / "reference"
+SCHEMAS = Path(fimq.__file__).parent / "schemas"
+#: What `--json` prints a line of, beside the job document whose schema is written by hand.
+_LINES: dict[str, tuple[str, Any]] = {
+    "listed": ("`fimq list --json`", Listed),
+    "finding": ("`fimq doctor --json`, in a list", Finding),
+    "policy": ("`fimq policies list --json`", Policy),
+    "manifest": ("`fimq models show --json`", Manifest),
+}
 _PRECEDENCE = """\
 Precedence: command line, then the variable, then `fimq.toml` (the same names in lower case
 without `FIMQ_`), then the default. `fimq config` shows each value and where it came from.
@@ -34,6 +49,15 @@ _NOTE = "<!-- Written by docs/generate.py (make docs). -->\n"
 def pages() -> dict[str, str]:
     """Each page's name and text."""
     return {"cli.md": _commands(), "settings.md": _settings(), "errors.md": _errors()}
+
+
+def schemas() -> dict[str, str]:
+    """Each schema's file name and text."""
+    texts = {}
+    for name, (title, kind) in _LINES.items():
+        schema = TypeAdapter(kind).json_schema() | {"description": f"A line of {title}."}
+        texts[f"{name}.json"] = json.dumps(schema, indent=2) + "\n"
+    return texts
 
 
 def _commands() -> str:
@@ -116,3 +140,5 @@ if __name__ == "__main__":
     REFERENCE.mkdir(exist_ok=True)
     for page, text in pages().items():
         (REFERENCE / page).write_text(text, encoding="utf-8")
+    for name, text in schemas().items():
+        (SCHEMAS / name).write_text(text, encoding="utf-8")

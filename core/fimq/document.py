@@ -91,7 +91,7 @@ def error_document(error: FimqError, name: str | None = None) -> dict[str, Any]:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """A committed JSON schema: `job` or `refusal`."""
+    """A committed JSON schema: `job`, `refusal`, `listed`, `finding`, `policy` or `manifest`."""
     text = resources.files("fimq").joinpath("schemas", f"{name}.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded

@@ -155,6 +155,26 @@ def test_a_deleted_job_is_gone_with_its_video(installation, demo_clips) -> None:
     assert "[job_not_found]" in installation.run("show", document["job_id"]).stderr
 
 
+def test_what_programs_read_is_of_its_schema(installation, demo_clips) -> None:
+    installation.judge(demo_clips / "rocket.mp4")
+    for arguments, name in (
+        (("list",), "listed"),
+        (("policies", "list"), "policy"),
+        (("models", "show"), "manifest"),
+        (("show", "rocket"), "job"),
+    ):
+        lines = installation.documents(*arguments)
+        assert lines
+        for line in lines:
+            jsonschema.validate(line, schema(name))
+    (findings,) = installation.documents("doctor")
+    for finding in findings:
+        jsonschema.validate(finding, schema("finding"))
+    assert {finding["state"] for finding in findings} <= {"ok", "note"}
+    (settings,) = installation.documents("config")
+    assert settings["data_dir"] == {"value": str(installation.data_dir), "origin": "FIMQ_DATA_DIR"}
+
+
 def test_without_its_model_a_job_fails_and_nothing_else_scores(installation, demo_clips) -> None:
     (document,) = installation.judge(demo_clips / PORTRAIT, options=("--model", "other"))
     assert document["state"] == "failed"

@@ -97,7 +97,9 @@ def card(name: str) -> None:
 @models.command("verify", cls=Command)
 @click.argument("name", default="default")
 def verify(name: str) -> None:
-    """Verify a model's files against its manifest, and run its golden crops.
+    """Verify a model's files against its manifest.
+
+    `fimq doctor` runs its golden crops through every runtime, too.
 
     Example: fimq models verify default
     """

@@ -85,13 +85,15 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 
 
 def test_the_reference_is_what_the_program_says() -> None:
-    code = "import generate, json; print(json.dumps(generate.pages()))"
+    code = "import generate, json; print(json.dumps([generate.pages(), generate.schemas()]))"
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "docs", capture_output=True, text=True, check=True
     )
-    for name, text in json.loads(ran.stdout).items():
-        written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
-        assert written == text, f"docs/reference/{name} is old; run: make docs"
+    pages, schemas = json.loads(ran.stdout)
+    for folder, texts in (("docs/reference", pages), ("core/fimq/schemas", schemas)):
+        for name, text in texts.items():
+            written = (ROOT / folder / name).read_text(encoding="utf-8")
+            assert written == text, f"{folder}/{name} is old; run: make docs"
 
 
 def test_an_option_can_be_set_by_the_variable_that_help_names(monkeypatch, capsys) -> None:
