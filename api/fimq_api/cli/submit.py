@@ -15,6 +15,7 @@ from fimq.intake import shown, take_in
 from fimq.ledger import reading
 from fimq.ledger.submission import Request, Submitted
 from fimq.ledger.submission import submit as submit_content
+from fimq.models import face_models
 from fimq.policy.rules import find_policy
 from fimq.settings import LANES
 from fimq_api.cli import words
@@ -69,6 +70,9 @@ class _Submission:
         self.accepted: list[tuple[str, Submitted]] = []
 
     def run(self, files: tuple[Path, ...]) -> int:
+        if self.house.settings.embedded_queue:
+            # The worker will be on this machine: what it lacks is better said now.
+            face_models.verify(self.house.settings.face_models)
         request = self._request()
         for path in files:
             try:

@@ -93,7 +93,8 @@ def sparkline(points: Iterable[tuple[float, float]], duration: float, width: int
     """Scores over time as blocks: each column is the highest score in its share of time."""
     columns: list[float | None] = [None] * width
     for time_s, value in points:
-        column = min(width - 1, int(time_s / duration * width)) if duration > 0 else 0
+        part = min(time_s, duration) / duration if duration > 0 else 0.0
+        column = min(width - 1, int(part * width))
         columns[column] = max(value, columns[column] or 0.0)
     return "".join(" " if value is None else _BLOCKS[min(7, int(value * 8))] for value in columns)
 
