@@ -22,8 +22,7 @@ STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
 STEM, TOP = 32, 1280  #: channels after the first and after the last convolution
 DROP_CONNECT = 0.1  #: share of residual branches dropped in the last block while fitting
 DROPOUT = 0.3
-MASK_SIDE = 8  #: side of the auxiliary map for an input of 128
-MASK_AFTER = "block5c_"  #: the block that the map is read from
+MASK_AFTER = "block5c_"  #: the block that the auxiliary map is read from, 8 x 8 for 128 x 128
 MASK_CHANNELS = 112
 
 

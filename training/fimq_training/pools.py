@@ -9,7 +9,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from fimq_training.landmarks import Pixels
-from fimq_training.network import MASK_SIDE
+
+MASK_SIDE = 8  #: of the map that the network's mask head gives for crops of 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +25,16 @@ def mixture(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory, weights, mixture):
-    """A fit of two steps, stopped after the first and taken up again."""
-    folder = tmp_path_factory.mktemp("fit")
-    first = Fit(folder, weights, mixture, replace(SCHEDULE, steps=1))
-    assert [progress.step for progress in first.run()] == [1]
-    again = Fit(folder, weights, mixture, SCHEDULE)
-    assert [progress.step for progress in again.run()] == [2]
-    return again.weights()
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fit")
+
+
+@pytest.fixture(scope="module")
+def fitted(folder, weights, mixture):
+    """The weights of a fit of two steps."""
+    fit = Fit(folder, weights, mixture, SCHEDULE)
+    assert [progress.step for progress in fit.run()] == [1, 2]
+    return fit.weights()
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,12 @@ def test_a_fit_changes_every_weight(fitted, weights):
     assert all(np.isfinite(value).all() for value in fitted.values())
     changed = [name for name in weights if not np.array_equal(fitted[name], weights[name])]
     assert len(changed) == len(weights)
+
+
+def test_a_fit_goes_on_from_its_checkpoint(fitted, folder, weights, mixture):
+    again = Fit(folder, weights, mixture, SCHEDULE)
+    assert all(np.array_equal(again.weights()[name], fitted[name]) for name in fitted)
+    assert list(again.run()) == []
 
 
 def test_the_average_of_branches_lies_between_them(fitted, weights):
