@@ -67,7 +67,7 @@ def print_verdict(document: dict[str, Any]) -> None:
 def print_table(documents: list[dict[str, Any]]) -> None:
     """Several verdicts as a table."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("video", overflow="fold")
+    table.add_column("video", overflow="ellipsis", no_wrap=True, max_width=24)
     table.add_column("outcome", no_wrap=True)
     for name in ("score", "faces", "samples"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -75,12 +75,11 @@ def print_table(documents: list[dict[str, Any]]) -> None:
     for document in documents:
         counts = document["counts"] or {}
         why = ", ".join(filter(None, (words.reason(document), words.where(document))))
-        tracks = counts.get("samples_with_faces")
         table.add_row(
             Text(document["name"]),
             Text(words.outcome(document), style=words.colour(document)),
             words.score(document["score"]),
-            "-" if tracks is None else str(counts["faces_scored"]),
+            str(counts.get("tracks", "-")),
             "-" if not counts else f"{counts['samples_decoded']}/{counts['samples_planned']}",
             Text(why),
         )

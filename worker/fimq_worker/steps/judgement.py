@@ -122,7 +122,7 @@ class Judgement:
             "score": verdict.score,
             "method": self._method(verdict, faces, assigned),
             "track": verdict.track,
-            "counts": asdict(counts),
+            "counts": asdict(counts) | {"tracks": len(set(assigned.values()))},
             "coverage": counts.coverage,
             "segments": [asdict(segment) for segment in verdict.segments],
             "model": {
