@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -82,7 +83,9 @@ def _submit(
         made = submit(house.ledger, content, request, tenant=house.settings.tenant)
         jobs.append((made.job_id, shown(path.name), made.step_id or ""))
     if jobs:
-        with _step(f"Worker and queue started (private, in {house.settings.state_dir})"):
+        with _step(
+            f"Worker and queue started (private, in {words.home(house.settings.state_dir)})"
+        ):
             house.ring([(step_id, request.lane) for _, _, step_id in jobs if step_id])
     return jobs, refused
 
@@ -102,15 +105,23 @@ def _say(house: House, job_ids: list[str], folder: Path) -> int:
         text=True,
     )
     if drawn.returncode == 0:
-        click.echo(f"Faces looked at:  {sheet}")
+        click.echo(f"Faces looked at:  {words.home(sheet)}")
     else:
         click.echo(f"The contact sheet could not be drawn: {drawn.stderr.strip()}", err=True)
-    click.echo(f"Results:          {house.settings.data_dir} (ledger, store)")
-    click.echo("Next:             fimq submit YOUR_VIDEO --wait")
-    click.echo(f"                  fimq show {words.tag(documents[-1])}     (why this verdict)")
+    click.echo(f"Results:          {words.home(house.settings.data_dir)} (ledger, store)")
+    fimq = words.program()
+    telling = _most_telling(documents)
+    click.echo(f"Next:             {fimq} submit YOUR_VIDEO --wait")
+    click.echo(f"                  {fimq} show {telling}     (why this verdict)")
     if any((document["model"] or {}).get("experimental") for document in documents):
-        click.echo("This model is experimental; what its score means: fimq models card")
+        click.echo(f"This model is experimental; what its score means: {fimq} models card")
     return 3 if any(document["state"] == "failed" for document in documents) else 0
+
+
+def _most_telling(documents: list[dict[str, Any]]) -> str:
+    """The name of the video with the highest score: the one whose reasons say most."""
+    top = max(documents, key=lambda document: document["score"] or 0)
+    return str(top["name"]).removesuffix(".mp4")
 
 
 @contextmanager

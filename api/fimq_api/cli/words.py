@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from fimq.identifiers import short
@@ -82,6 +85,20 @@ def clock(seconds: float) -> str:
 def span(segment: dict[str, Any]) -> str:
     """`1:10-1:26`."""
     return f"{clock(segment['start_s'])}-{clock(segment['end_s'])}"
+
+
+def home(path: Path) -> str:
+    """A path with the user's folder as `~`."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+
+
+def program() -> str:
+    """How this user calls fimq: by name where it is on the path, else by where it lies."""
+    called = Path(sys.argv[0]).absolute()
+    if shutil.which("fimq") or called.name != "fimq":
+        return "fimq"
+    here = Path.cwd()
+    return str(called.relative_to(here)) if called.is_relative_to(here) else home(called)
 
 
 def tag(document: dict[str, Any]) -> str:
