@@ -62,4 +62,4 @@ def test_the_card_says_what_the_manifest_says(manifest):
 def test_nothing_in_the_package_names_a_machine():
     for name in ("model.onnx", "manifest.json", "card.md"):
         content = (DEFAULT / name).read_bytes()
-        assert not any(trace in content for trace in (b"/home/", b"/root/", b"/tmp/", b"/work/"))
+        assert not any(trace in content for trace in (b"/home/", b"/tmp/", b"site-packages"))

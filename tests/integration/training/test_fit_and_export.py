@@ -11,6 +11,7 @@ from fimq_training.export import Network, onnx_scorer, to_onnx
 from fimq_training.fit import Fit, Schedule, averaged
 from fimq_training.pools import Mixture
 
+OURS = (Path.cwd(), Path.home())
 SCHEDULE = Schedule(steps=2, pairs=2, report=1, keep=1)
 
 
@@ -82,7 +83,7 @@ class TestExportedFile:
 
     def test_it_says_nothing_of_the_machine_that_made_it(self, exported):
         content = exported.read_bytes()
-        for trace in (b"/tmp", b"/home", b"/root", str(Path.cwd()).encode(), b"site-packages"):
+        for trace in (b"/tmp", b"/home", *map(str.encode, map(str, OURS)), b"site-packages"):
             assert trace not in content
 
     def test_it_is_stored_in_half(self, exported):
