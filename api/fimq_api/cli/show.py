@@ -60,7 +60,7 @@ def _print(
     console.print(_facts(document), markup=False)
     if text := words.reason(document):
         console.print(f"why        {text}", markup=False)
-    _print_tracks(console, samples, faces, tracks)
+    _print_tracks(console, document, samples, faces, tracks)
     for position, part in enumerate(document["segments"]):
         title = "segments" if position == 0 else ""
         console.print(
@@ -98,12 +98,24 @@ def _facts(document: dict[str, Any]) -> str:
 
 
 def _print_tracks(
-    console: Console, samples: list[Sample], faces: list[Face], tracks: list[Track]
+    console: Console,
+    document: dict[str, Any],
+    samples: list[Sample],
+    faces: list[Face],
+    tracks: list[Track],
 ) -> None:
     times = {sample.frame_index: sample.time_s for sample in samples}
     end = max(times.values(), default=0.0)
-    by_score = sorted(tracks, key=lambda track: -(track.score if track.score is not None else -1))
-    drawn = sorted(by_score[:_TRACKS], key=lambda track: track.ordinal)
+    suspect = {part["track"] for part in document["segments"]}
+    telling = sorted(
+        tracks,
+        key=lambda track: (
+            track.ordinal != document["track"],
+            track.ordinal not in suspect,
+            -track.scored,
+        ),
+    )
+    drawn = sorted(telling[:_TRACKS], key=lambda track: track.ordinal)
     for track in drawn:
         points = [
             (times[face.frame_index], face.score)

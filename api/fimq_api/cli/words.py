@@ -117,9 +117,13 @@ def sparkline(points: Iterable[tuple[float, float]], duration: float, width: int
 
 
 def where(document: dict[str, Any], limit: int = 3) -> str:
-    """The first segments in words: `face 2, 1:10-1:26`."""
-    segments: Sequence[dict[str, Any]] = document["segments"]
-    own = [part for part in segments if part["track"] == document["track"]] or segments
+    """The suspect seconds in words: `face 2, 1:10-1:26`; of the most suspect face, if any."""
+    parts: Sequence[dict[str, Any]] = document["segments"]
+    own = [part for part in parts if part["track"] == document["track"]]
+    if not own:
+        # The highest score had no run of faces: what is left are runs of other faces.
+        strongest = sorted(parts, key=lambda part: -part["score"])
+        own = [part for part in parts if strongest and part["track"] == strongest[0]["track"]]
     text = ", ".join(span(part) for part in own[:limit])
     if len(own) > limit:
         text += f" and {len(own) - limit} more"

@@ -55,6 +55,14 @@ def test_where_names_the_face_and_its_seconds() -> None:
     assert words.where({"segments": [], "track": None}) == ""
 
 
+def test_where_the_highest_face_has_no_run_the_strongest_run_is_named() -> None:
+    parts = [
+        {"track": 1, "start_s": 0, "end_s": 9, "score": 0.4},
+        {"track": 3, "start_s": 20, "end_s": 29, "score": 0.6},
+    ]
+    assert words.where({"segments": parts, "track": 7}) == "face 4, 0:20-0:29"
+
+
 def test_no_word_of_ours_promises_that_a_video_is_genuine() -> None:
     said = " ".join((*words.OUTCOMES.values(), *words.REASONS.values(), *words.MEANINGS.values()))
     assert not {"authentic", "genuine", "real", "original"} & set(said.lower().split())
