@@ -59,7 +59,8 @@ class Holding:
         self.ledger = ledger
         self.worker_id = worker_id
         self.lease = lease
-        self._held: dict[str, Held] = {}
+        #: By step and fence: a step that was lost may come back while its old work unwinds.
+        self._held: dict[tuple[str, int], Held] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._ended = threading.Event()
@@ -78,7 +79,7 @@ class Holding:
             return None
         held = Held(claim)
         with self._lock:
-            self._held[step_id] = held
+            self._held[_key(claim)] = held
             closing = self._closing.is_set()
         if closing:
             held.stop()
@@ -87,7 +88,7 @@ class Holding:
     def drop(self, held: Held) -> None:
         """Forget a claim, however it ended."""
         with self._lock:
-            self._held.pop(held.claim.step_id, None)
+            self._held.pop(_key(held.claim), None)
 
     def busy(self) -> int:
         """How many steps are in work."""
@@ -111,13 +112,11 @@ class Holding:
         """One heartbeat: extend every lease, and stop what was taken away."""
         presence.seen(self.ledger, self.worker_id)
         with self._lock:
-            open_now = dict(self._held)
-        gone = claims.beat(
-            self.ledger, self.worker_id, [held.claim for held in open_now.values()], self.lease
-        )
+            open_now = [held.claim for held in self._held.values()]
+        gone = claims.beat(self.ledger, self.worker_id, open_now, self.lease)
         with self._lock:
             # What ended while we asked was not lost.
-            lost = [open_now[step_id] for step_id in gone if step_id in self._held]
+            lost = [self._held[_key(claim)] for claim in gone if _key(claim) in self._held]
         for held in lost:
             held.lost = True
             log.warning("claim lost", step_id=held.claim.step_id, job_id=held.claim.job_id)
@@ -135,5 +134,12 @@ class Holding:
                 self.beat()
             except LedgerUnreachable as error:
                 log.warning("heartbeat failed", error=error.message)
+            except Exception:
+                # The thread's edge: without it every claim of this worker would be lost.
+                log.exception("heartbeat met an unknown error")
             if self._ended.wait(self.lease / 3):
                 return
+
+
+def _key(claim: Claim) -> tuple[str, int]:
+    return claim.step_id, claim.fence

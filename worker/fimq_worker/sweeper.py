@@ -54,5 +54,8 @@ class Sweeper:
                 self.once()
             except (LedgerUnreachable, BrokerUnreachable) as error:
                 log.warning("sweep failed", code=error.code, error=error.message)
+            except Exception:
+                # The thread's edge: without it lost work would stay lost.
+                log.exception("sweep met an unknown error")
             if self._ended.wait(self.settings.sweep_seconds):
                 return

@@ -6,7 +6,7 @@ with each claim, so that a worker that lost its step changes nothing when it com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,21 +103,27 @@ def claim(ledger: Ledger, step_id: str, worker_id: str, lease: float) -> Claim |
         )
 
 
-def beat(ledger: Ledger, worker_id: str, claims: Iterable[Claim], lease: float) -> set[str]:
-    """Extend the leases of `claims`; return the step ids that this worker no longer holds."""
-    held = {held.step_id: held.fence for held in claims}
+def beat(ledger: Ledger, worker_id: str, held: Sequence[Claim], lease: float) -> list[Claim]:
+    """Extend the leases of `held`; return the claims that this worker no longer has."""
     if not held:
-        return set()
+        return []
     with ledger.write() as session:
-        mine = session.execute(
-            select(Step.id, Step.fence).where(
-                Step.id.in_(held), Step.worker_id == worker_id, Step.state == StepState.CLAIMED
+        mine = Step.worker_id == worker_id, Step.state == StepState.CLAIMED
+        kept = {
+            (step_id, fence)
+            for step_id, fence in session.execute(
+                select(Step.id, Step.fence).where(
+                    Step.id.in_({claim.step_id for claim in held}), *mine
+                )
             )
-        ).all()
-        kept = {step_id for step_id, fence in mine if held[step_id] == fence}
+        } & {(claim.step_id, claim.fence) for claim in held}
         if kept:
-            session.execute(update(Step).where(Step.id.in_(kept)).values(lease_until=now(lease)))
-    return set(held) - kept
+            session.execute(
+                update(Step)
+                .where(Step.id.in_([step_id for step_id, _ in kept]), *mine)
+                .values(lease_until=now(lease))
+            )
+    return [claim for claim in held if (claim.step_id, claim.fence) not in kept]
 
 
 def _held(step: Claim) -> tuple[Any, ...]:

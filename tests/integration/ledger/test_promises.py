@@ -156,7 +156,7 @@ class TestClaims:
         assert claims.cancel(ledger, job)
         with ledger.read() as session:
             assert reading.held_steps(session, job) == 1
-        assert claims.beat(ledger, "w", [held], 30) == {held.step_id}
+        assert claims.beat(ledger, "w", [held], 30) == [held]
         assert not claims.complete_job(ledger, held, verdict, rows=rows(0), samples=1)
         claims.let_go(ledger, held)
         with ledger.read() as session:
@@ -191,7 +191,7 @@ class TestSweep:
     def test_a_live_lease_is_left_alone(self, ledger: Ledger) -> None:
         _, held = start(ledger)
         assert sweep(ledger, max_losses=3, ring_after=0).lost == 0
-        assert claims.beat(ledger, "w", [held], 30) == set()
+        assert claims.beat(ledger, "w", [held], 30) == []
 
 
 class TestAfterwards:

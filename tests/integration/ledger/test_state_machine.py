@@ -154,7 +154,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def beat(self, claim: tuple[Claim, str]) -> None:
         held, worker = claim
         gone = claims.beat(self.ledger, worker, [held], LEASE)
-        assert (held.step_id in gone) != self._is_mine(held)
+        assert (held in gone) != self._is_mine(held)
 
     @rule(claim=held, segments=st.integers(1, 3))
     def complete(self, claim: tuple[Claim, str], segments: int) -> None:
