@@ -17,6 +17,8 @@ class FimqError(Exception):
     hint: ClassVar[str] = ""
     exit_status: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
+    #: A second try of the same step would end the same way.
+    final: ClassVar[bool] = True
     registry: ClassVar[dict[str, type[FimqError]]] = {}
 
     def __init__(self, detail: str = "", **facts: Any) -> None:
@@ -118,8 +120,6 @@ class AnalysisError(FimqError):
 
     code = "analysis_failed"
     exit_status = 3
-    #: A second try would end the same way: the content itself is at fault.
-    final: ClassVar[bool] = True
 
 
 class NoVideoStream(AnalysisError):
@@ -292,6 +292,7 @@ class ServiceError(FimqError):
     code = "service_missing"
     exit_status = 5
     http_status = 503
+    final = False
 
 
 class BrokerUnreachable(ServiceError):

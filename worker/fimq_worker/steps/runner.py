@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from fimq.doorbell import Doorbell
-from fimq.errors import AnalysisError, BrokerUnreachable, FimqError, ServiceError, UnexpectedFailure
+from fimq.errors import BrokerUnreachable, FimqError, LedgerUnreachable, UnexpectedFailure
 from fimq.ledger import claims
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import StepKind, StepState
@@ -36,9 +36,15 @@ class StepRunner:
 
     def run(self, step_id: str) -> None:
         """Claim a step and run it to its end; return at once when there is nothing to claim."""
-        held = self.holding.take(step_id)
-        if held is None:
-            return
+        try:
+            held = self.holding.take(step_id)
+            if held is not None:
+                self._hold(held)
+        except LedgerUnreachable as error:
+            # Nothing can be written: the lease runs out, or the sweep rings again.
+            log.warning("step left", step_id=step_id, code=error.code, error=error.message)
+
+    def _hold(self, held: Held) -> None:
         claim = held.claim
         with structlog.contextvars.bound_contextvars(
             job_id=claim.job_id, step_id=claim.step_id, worker_id=self.holding.worker_id
@@ -48,9 +54,8 @@ class StepRunner:
                 self._run(held)
             except Stopped:
                 self._let_go(held)
-            except ServiceError as error:
-                # Not the video's fault, and nothing can be written: the lease runs out.
-                log.warning("step left", code=error.code, error=error.message)
+            except LedgerUnreachable:
+                raise
             except FimqError as error:
                 self._fail(held, error)
             except Exception as error:
@@ -71,20 +76,20 @@ class StepRunner:
         self._ring(rung, held.claim.lane)
 
     def _let_go(self, held: Held) -> None:
-        if held.lost:
-            claims.let_go(self.ledger, held.claim)
-            log.info("step dropped: it is no longer ours")
+        # The ledger may know of a loss that no heartbeat has brought yet.
+        if not held.lost and claims.give_back(self.ledger, held.claim):
+            log.info("step given back")
+            self._ring([held.claim.step_id], held.claim.lane)
             return
-        claims.give_back(self.ledger, held.claim)
-        log.info("step given back")
-        self._ring([held.claim.step_id], held.claim.lane)
+        claims.let_go(self.ledger, held.claim)
+        log.info("step dropped: it is no longer ours")
 
     def _fail(self, held: Held, error: FimqError) -> None:
         state = claims.fail_step(
             self.ledger,
             held.claim,
             error,
-            final=isinstance(error, AnalysisError) and error.final,
+            final=error.final,
             executions=self.settings.max_executions,
             wait=self.settings.retry_seconds,
         )
