@@ -55,11 +55,15 @@ def take_in(path: Path, store: Store, *, limit: int, in_place: bool = False) -> 
             raise EmptyFile(f"{name} is empty")
         if facts.st_size > limit:
             raise TooLarge(f"{name} has {facts.st_size} bytes; this installation takes {limit}")
-        words = refusal(source.read(LENGTH))
-        if words is not None:
-            raise NotAVideo(f"{name} is not a video (it starts like {words})")
-        source.seek(0)
-        stored = store.adopt(path, limit=limit) if in_place else store.put(source, limit=limit)
+        try:
+            words = refusal(source.read(LENGTH))
+            if words is not None:
+                raise NotAVideo(f"{name} is not a video (it starts like {words})")
+            source.seek(0)
+            stored = store.adopt(path, limit=limit) if in_place else store.put(source, limit=limit)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise NotReadable(f"{name} could not be read to its end: {why}") from error
     return Content(stored.sha256, stored.bytes, stored.key, name)
 
 

@@ -122,7 +122,8 @@ def _submit(
         )
         session.add(video)
         session.flush()
-    elif video.purged_at is not None:
+    else:
+        # Where the bytes were found just now; where they lay before they may be gone.
         video.purged_at = None
         video.store_key = content.store_key
 

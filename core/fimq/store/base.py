@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from fimq.errors import UsageError
+from fimq.logs import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +38,21 @@ class Store(Protocol):
         Raises:
             TooLarge: more than `limit` bytes.
             EmptyFile: no bytes.
+            ServiceError: the store cannot be used: its rights, its space.
         """
         ...
 
     def adopt(self, path: Path, *, limit: int) -> Stored:
-        """Refer to a file where it lies (`--in-place`), without copying it."""
+        """Refer to a file where it lies (`--in-place`), or to the copy that is here already."""
         ...
 
     def open(self, key: str, sha256: str) -> AbstractContextManager[BinaryIO]:
         """A readable file on this machine whose bytes have this hash.
 
         Raises:
-            StoreMissing: no such object.
+            StoreMissing: no such object, or it may not be read.
             StoreChanged: other bytes lie there.
+            ServiceError: the store itself is not there; the object may be.
         """
         ...
 
@@ -72,4 +75,4 @@ def open_store(url: str) -> Store:
 
     if url.startswith("file://"):
         return FolderStore(Path(url.removeprefix("file://")))
-    raise StoreUnknown(f"no store for {url!r}")
+    raise StoreUnknown(f"no store for {redact(url)}")

@@ -91,6 +91,14 @@ class TestSubmit:
             assert len(session.scalars(select(Video)).all()) == 1
             assert len(session.scalars(select(Event)).all()) == 2
 
+    def test_bytes_that_were_submitted_again_are_looked_for_where_they_are_now(
+        self, ledger: Ledger
+    ) -> None:
+        in_place = Content(VIDEO.sha256, VIDEO.bytes, "path:/gone/clip.mp4", VIDEO.name)
+        submission.submit(ledger, in_place, REQUEST)
+        _, held = start(ledger, Request(rescan=True))
+        assert held.store_key == VIDEO.store_key
+
     @pytest.mark.parametrize(
         "other",
         [

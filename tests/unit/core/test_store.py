@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fimq.errors import EmptyFile, StoreChanged, StoreMissing, TooLarge
+from fimq.errors import EmptyFile, ServiceError, StoreChanged, StoreMissing, TooLarge
 from fimq.store.base import Store, StoreUnknown, open_store
 
 BYTES = b"some video" * 1000
@@ -71,6 +71,7 @@ class TestStore:
         store.delete(kept.key)
         with store.open(kept.key, SHA256) as source:
             assert source.read() == BYTES
+        assert not list(tmp_path.joinpath("store").rglob(SHA256))
         path.write_bytes(BYTES[::-1])
         with pytest.raises(StoreChanged), store.open(kept.key, SHA256):
             pass
@@ -85,6 +86,28 @@ class TestStore:
         store.put(io.BytesIO(BYTES), limit=10**6)
         with store.open(kept.key, SHA256) as source:
             assert source.read() == BYTES
+
+    def test_a_copy_that_is_there_is_taken_before_a_file_in_place(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "own.mp4"
+        path.write_bytes(BYTES)
+        kept = store.put(io.BytesIO(BYTES), limit=10**6)
+        assert store.adopt(path, limit=10**6) == kept
+
+    def test_a_store_that_is_away_is_not_a_video_that_is_gone(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        kept = store.put(io.BytesIO(BYTES), limit=10**6)
+        (tmp_path / "store").rename(tmp_path / "unmounted")
+        with pytest.raises(ServiceError), store.open(kept.key, SHA256):
+            pass
+
+    def test_a_store_that_cannot_be_written_says_so(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "store").write_bytes(b"a file where the folder should be")
+        for use in (lambda: store.put(io.BytesIO(BYTES), limit=10**6), store.check):
+            with pytest.raises(ServiceError, match="cannot be used"):
+                use()
 
     def test_the_doctor_can_look_at_it(self, store: Store) -> None:
         assert "GiB free" in store.check()
