@@ -17,12 +17,14 @@ import structlog
 
 #: Libraries whose `info` says nothing that our own lines do not.
 _CHATTY = ("celery", "kombu", "alembic", "amqp")
-_SECRET_IN_URL = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]+@")
+#: The password before the last @ of the host's part, and one that is given as a parameter.
+_SECRET_IN_URL = re.compile(r"(\w+://[^:/@\s]*):[^/\s]+@")
+_SECRET_PARAMETER = re.compile(r"(?i)([?&][a-z_]*(?:password|secret|token|key)=)[^&\s]+")
 
 
 def redact(text: str) -> str:
     """Replace the password of every URL in `text`."""
-    return _SECRET_IN_URL.sub(r"\1:***@", text)
+    return _SECRET_PARAMETER.sub(r"\1***", _SECRET_IN_URL.sub(r"\1:***@", text))
 
 
 def _redact_event(

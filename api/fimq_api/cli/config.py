@@ -40,4 +40,4 @@ def config(*, as_json: bool) -> None:
 def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return redact(value.get_secret_value())
-    return "" if value is None else str(value)
+    return "" if value is None else redact(str(value))

@@ -51,6 +51,22 @@ def test_a_line_of_json_has_its_ids_and_no_password(capsys, quiet_afterwards, so
     assert "queue:6379" in json.dumps(line)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@queue:6379/0",
+        "rediss://user:hun@hunter2@queue/0",
+        "postgresql+psycopg://user@db/fimq?password=hunter2&sslmode=require",
+        "s3://name:hunter2@bucket?secret=hunter2&access_key=hunter2",
+    ],
+)
+def test_no_place_in_a_url_keeps_its_secret(url: str) -> None:
+    shown = logs.redact(f"cannot reach {url} (refused)")
+    assert "hunter2" not in shown
+    assert shown.startswith("cannot reach ")
+    assert shown.endswith(" (refused)")
+
+
 def test_a_traceback_in_text_shows_no_local_variables(capsys, quiet_afterwards) -> None:
     logs.configure("info", "text")
     secret = "hunter-two".lower()
