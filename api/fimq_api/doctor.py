@@ -1,6 +1,6 @@
 """The doctor: one finding for each thing that fimq needs, with what to do about it.
 
-Used by `fimq doctor`. It looks, and changes nothing but a probe file in the store.
+Used by `fimq doctor`. It looks; all it makes are folders that are missing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from fimq.embedded import valkey
 from fimq.embedded.stack import Stack
@@ -30,6 +31,7 @@ from fimq.settings import Settings
 from fimq.store.base import open_store
 
 _NEEDED = ("av", "opencv-python-headless", "openvino", "celery", "redis", "sqlalchemy")
+_EXAMINATION_S = 120
 _EXTRAS = ("onnxruntime", "tensorflow-cpu", "mediapipe", "psycopg", "s3fs", "fastapi")
 
 
@@ -47,7 +49,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, the plain things first."""
     yield _python()
     yield from _packages()
-    yield from _ledger(settings)
+    yield _ledger(settings)
     yield _queue(settings)
     yield _workers(settings)
     yield _store(settings)
@@ -75,25 +77,15 @@ def _packages() -> Iterator[Finding]:
     yield Finding("extras", "ok", ", ".join(present) or "none")
 
 
-def _ledger(settings: Settings) -> Iterator[Finding]:
-    ledger = Ledger(settings.ledger)
+def _ledger(settings: Settings) -> Finding:
     try:
-        found = ledger.schema()
-        if found is None and settings.embedded_ledger:
-            yield Finding("ledger", "ok", f"{ledger.shown}: empty, made at the first submit")
-        elif found != SCHEMA:
-            yield Finding(
-                "ledger",
-                "bad",
-                f"{ledger.shown}: schema {found}, needs {SCHEMA}",
-                "Run: fimq db upgrade",
-            )
-        else:
-            yield Finding("ledger", "ok", f"{ledger.shown}: schema {found}")
+        with closing(Ledger(settings.ledger)) as ledger:
+            if ledger.schema() is None and settings.embedded_ledger:
+                return Finding("ledger", "ok", f"{ledger.shown}: empty, made at the first submit")
+            ledger.check_schema()
+            return Finding("ledger", "ok", f"{ledger.shown}: schema {SCHEMA}")
     except FimqError as error:
-        yield Finding("ledger", "bad", error.message, error.hint)
-    finally:
-        ledger.close()
+        return Finding("ledger", "bad", error.message, error.hint)
 
 
 def _queue(settings: Settings) -> Finding:
@@ -109,31 +101,35 @@ def _queue(settings: Settings) -> Finding:
             f"private Valkey, {'runs' if runs else 'starts when needed'} ({binary.name})",
         )
     shown = redact(settings.broker)
-    client = Redis.from_url(settings.broker, socket_timeout=5, socket_connect_timeout=5)
+    # What kombu calls redis+socket is unix to the client.
+    url = settings.broker.replace("redis+socket://", "unix://")
     try:
-        facts = client.info("server")
-        policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
-    except (RedisError, OSError) as error:
+        with Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
+            facts = client.info("server")
+            policy = _eviction(client)
+    except (RedisError, OSError, ValueError) as error:
         return Finding("queue", "bad", f"{shown}: {error}", "Start it, or check FIMQ_BROKER_URL")
-    finally:
-        client.close()
     says = f"{shown}: Redis {facts.get('redis_version', '?')}"
     if policy != "noeviction":
         return Finding("queue", "note", f"{says}, {policy}", "Set maxmemory-policy noeviction")
     return Finding("queue", "ok", says)
 
 
-def _workers(settings: Settings) -> Finding:
-    ledger = Ledger(settings.ledger)
+def _eviction(client: Redis) -> str:
+    """What the server does when its memory is full; who rents one may not be told."""
     try:
-        if ledger.schema() is None:
-            alive = []
-        else:
-            alive = presence.alive(ledger, within=2 * settings.lease_seconds)
+        return str(client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction"))
+    except ResponseError:
+        return "its maxmemory-policy is not told"
+
+
+def _workers(settings: Settings) -> Finding:
+    try:
+        with closing(Ledger(settings.ledger)) as ledger:
+            known = ledger.schema() is not None
+            alive = presence.alive(ledger, within=2 * settings.lease_seconds) if known else []
     except FimqError as error:
         return Finding("workers", "bad", error.message, error.hint)
-    finally:
-        ledger.close()
     if alive:
         return Finding("workers", "ok", ", ".join(f"{row.host}:{row.pid}" for row in alive))
     if settings.embedded_queue:
@@ -175,14 +171,19 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 def _worker_side(settings: Settings) -> Iterator[Finding]:
     """Runtimes and sandbox, as a worker on this machine finds them (in its own process)."""
-    answer = subprocess.run(  # noqa: S603 - the command is ours
-        [sys.executable, "-m", "fimq_worker.examination", settings.model],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "FIMQ_LOG_LEVEL": "error"},
-    )
+    try:
+        answer = subprocess.run(  # noqa: S603 - the command is ours
+            [sys.executable, "-m", "fimq_worker.examination", settings.model],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_EXAMINATION_S,
+            env={**os.environ, "FIMQ_LOG_LEVEL": "error"},
+        )
+    except subprocess.TimeoutExpired:
+        says = f"no answer in {_EXAMINATION_S} s"
+        yield Finding("worker", "bad", says, "Run: fimq worker --slots 1")
+        return
     if answer.returncode != 0:
         last = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
         yield Finding("worker", "bad", last, "Run: fimq worker --slots 1")

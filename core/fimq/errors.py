@@ -316,6 +316,20 @@ class LedgerOutdated(ServiceError):
     hint = "Run: fimq db upgrade"
 
 
+class LedgerNewer(ServiceError):
+    """The database was made by a newer fimq than this one."""
+
+    code = "ledger_newer"
+    hint = "Install that version of fimq: pip install --upgrade fimq"
+
+
+class LedgerDamaged(ServiceError):
+    """The database file is damaged, or is no database."""
+
+    code = "ledger_damaged"
+    hint = "Bring back a copy of it; or move it away, and fimq begins with an empty one."
+
+
 class JobNotFound(FimqError):
     """There is no such job."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from platformdirs import user_config_path, user_data_path, user_state_path
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fimq.errors import UsageError
@@ -23,6 +23,8 @@ PREFIX = "FIMQ_"
 Lane = Literal["urgent", "standard", "archive"]
 #: Lanes in the order in which workers serve them.
 LANES: tuple[Lane, ...] = get_args(Lane)
+_BROKERS = ("redis://", "rediss://", "redis+socket://")
+_PLACES = ("data_dir", "state_dir", "ledger_url", "store_url", "face_models_dir", "models_dir")
 
 
 class SettingsInvalid(UsageError):
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
-    # --- where things live
+    # --- where things live; a relative path is one of the folder in which fimq was called
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("fimq"),
         description="Folder of the embedded ledger, the store and the face models.",
@@ -61,7 +63,9 @@ class Settings(BaseSettings):
     models_dir: Path | None = Field(
         default=None, description="Folder of installed models; unset: data_dir/models."
     )
-    tenant: str = Field(default="default", description="Owner written on every row.")
+    tenant: str = Field(
+        default="default", min_length=1, max_length=64, description="Owner written on every row."
+    )
 
     # --- what a job is judged by, where the request does not say
     every: int = Field(default=25, ge=1, description="Sample every Nth frame.")
@@ -75,7 +79,9 @@ class Settings(BaseSettings):
     max_bytes: int = Field(default=8 * 2**30, ge=1, description="Largest file accepted.")
     max_duration: float = Field(default=12 * 3600, gt=0, description="Longest video judged.")
     max_pixels: int = Field(default=8192 * 4608, ge=1, description="Largest picture decoded.")
-    max_faces: int = Field(default=20, ge=1, description="Largest faces scored a sample.")
+    max_faces: int = Field(
+        default=20, ge=1, le=1000, description="Faces of a sample that are kept, the largest first."
+    )
     min_face: int = Field(default=48, ge=16, description="Smallest face scored, in pixels.")
     segment_seconds: float = Field(default=60, gt=0, description="Length of a segment.")
     archive_segment_seconds: float = Field(
@@ -103,7 +109,9 @@ class Settings(BaseSettings):
     # --- the decode child
     child_memory: int = Field(default=2 * 2**30, ge=2**28, description="Memory of a decode child.")
     child_seconds_a_minute: float = Field(
-        default=120, gt=0, description="Wall clock of a decode child for a minute of video."
+        default=120,
+        gt=0,
+        description="Wall clock of a decode child for a minute of video; 60 is the least.",
     )
     child_requests: int = Field(default=200, ge=1, description="Requests of one child.")
 
@@ -120,6 +128,30 @@ class Settings(BaseSettings):
         default="info", description="Least severe line that is logged."
     )
     log_format: Literal["text", "json"] = Field(default="text", description="text or json.")
+
+    @field_validator("data_dir", "state_dir", "face_models_dir", "models_dir")
+    @classmethod
+    def _whole_path(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("store_url")
+    @classmethod
+    def _whole_store(cls, value: str | None) -> str | None:
+        return None if value is None else _whole_url(value, "file://")
+
+    @field_validator("ledger_url")
+    @classmethod
+    def _whole_ledger(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        return SecretStr(_whole_url(value.get_secret_value(), "sqlite:///"))
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(_BROKERS):
+            raise ValueError(f"a queue's URL begins with {' or '.join(_BROKERS)}")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -177,9 +209,27 @@ class Settings(BaseSettings):
         """Folder of models installed beside the built-in one."""
         return self.models_dir or self.data_dir / "models"
 
+    def places(self) -> dict[str, str]:
+        """Where things live, as settings that mean the same in any folder."""
+        found: dict[str, str] = {}
+        for name in _PLACES:
+            value = getattr(self, name)
+            if value is not None:
+                secret = isinstance(value, SecretStr)
+                found[name] = value.get_secret_value() if secret else str(value)
+        return found
+
     def segment_length(self, lane: str) -> float:
         """Seconds of video in one segment of `lane`."""
         return self.archive_segment_seconds if lane == "archive" else self.segment_seconds
+
+
+def _whole_url(url: str, scheme: str) -> str:
+    """A URL of a file, with its path made absolute."""
+    path = url.removeprefix(scheme)
+    if path == url or not path or path.startswith((":", "/")):
+        return url
+    return f"{scheme}{Path(path).absolute()}"
 
 
 class _TomlSource(PydanticBaseSettingsSource):

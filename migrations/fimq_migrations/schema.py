@@ -15,7 +15,12 @@ from fimq.ledger.tables import Table
 
 
 def upgrade(ledger: Ledger, revision: str = "head") -> None:
-    """Migrate up, in one transaction. Two at once are safe: the second finds nothing to do."""
+    """Migrate up, in one transaction. Two at once are safe: the second finds nothing to do.
+
+    Raises:
+        LedgerNewer: the database is of a later version; Alembic would not know its revision.
+    """
+    ledger.known_schema()
     _run(ledger, command.upgrade, revision)
 
 
@@ -26,7 +31,7 @@ def downgrade(ledger: Ledger, revision: str) -> None:
 
 def drift(ledger: Ledger) -> list[Any]:
     """Differences between the database and the models; empty where they agree."""
-    with ledger.engine.connect() as connection:
+    with ledger.connect() as connection:
         return list(
             compare_metadata(
                 MigrationContext.configure(connection, opts={"compare_type": True}),
@@ -39,6 +44,6 @@ def _run(ledger: Ledger, what: Any, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")
-    with ledger.engine.begin() as connection:
+    with ledger.connect() as connection:
         config.attributes["connection"] = connection
         what(config, revision)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from fimq.errors import LedgerOutdated
+from fimq.errors import LedgerNewer, LedgerOutdated
 from fimq.ledger.database import Ledger
 from fimq.ledger.tables import SCHEMA, Table
 from fimq_migrations import schema
@@ -59,6 +59,15 @@ def _upgrade(url: str) -> None:
     ledger = Ledger(url)
     schema.upgrade(ledger)
     ledger.close()
+
+
+def test_a_ledger_of_a_later_version_is_left_alone(empty) -> None:
+    schema.upgrade(empty)
+    with empty.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for use in (empty.check_schema, lambda: schema.upgrade(empty)):
+        with pytest.raises(LedgerNewer, match="9999"):
+            use()
 
 
 def test_a_ledger_changed_by_hand_is_noticed(empty) -> None:

@@ -103,10 +103,9 @@ class Holding:
         for held in open_now:
             held.stop()
 
-    @property
-    def closing(self) -> bool:
-        """Whether this worker stops."""
-        return self._closing.is_set()
+    def closes_within(self, seconds: float) -> bool:
+        """Wait so long; True at once when this worker stops."""
+        return self._closing.wait(seconds)
 
     def beat(self) -> None:
         """One heartbeat: extend every lease, and stop what was taken away."""

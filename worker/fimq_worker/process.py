@@ -22,6 +22,7 @@ from fimq.doorbell import TASK, CeleryDoorbell, make_app
 from fimq.embedded import valkey
 from fimq.embedded.locks import HeldLock, exclusive
 from fimq.embedded.stack import Stack
+from fimq.errors import FimqError
 from fimq.ledger import presence, reading
 from fimq.ledger.database import Ledger
 from fimq.settings import Settings
@@ -63,8 +64,8 @@ class WorkerProcess:
             if not self.embedded:
                 self.stack.ensure_queue()
         ledger = Ledger(self.settings.ledger, pool_size=self.settings.slots + 3)
-        ledger.check_schema()
         try:
+            ledger.check_schema()
             return self._work(ledger)
         finally:
             ledger.close()
@@ -92,7 +93,7 @@ class WorkerProcess:
             holding.start()
             sweeper.start()
             if self.embedded:
-                self._watch_idle(ledger, holding)
+                self._watch(ledger, holding)
             try:
                 return self._serve(app, holding)
             finally:
@@ -139,26 +140,37 @@ class WorkerProcess:
         timer.daemon = True
         timer.start()
 
-    def _watch_idle(self, ledger: Ledger, holding: Holding) -> None:
+    def _watch(self, ledger: Ledger, holding: Holding) -> None:
+        """Keep the private queue running, and leave when there was nothing to do for long."""
+
         def watch() -> None:
             idle_since = time.monotonic()
             pause = min(5.0, self.settings.idle_seconds / 4)
-            while not holding.closing:
-                time.sleep(pause)
-                if holding.busy() or self._open_steps(ledger):
-                    idle_since = time.monotonic()
-                elif time.monotonic() - idle_since > self.settings.idle_seconds:
-                    # Held until the process has ended, so that nobody starts in between.
-                    self._idle_exit.enter_context(exclusive(self.stack.lock))
-                    if not self._open_steps(ledger):
-                        log.info("idle: the private worker and queue stop")
-                        self._left_idle = True
-                        os.kill(os.getpid(), signal.SIGTERM)
-                        return
-                    self._idle_exit.close()
-                    idle_since = time.monotonic()
+            while not holding.closes_within(pause):
+                try:
+                    if not valkey.answers(self.settings.broker_socket):
+                        log.warning("the private queue is gone: it is started again")
+                        self.stack.ensure_queue()
+                    if holding.busy() or self._open_steps(ledger):
+                        idle_since = time.monotonic()
+                    elif time.monotonic() - idle_since > self.settings.idle_seconds:
+                        self._leave(ledger)
+                except FimqError as error:
+                    log.warning("watch failed", code=error.code, error=error.message)
 
-        threading.Thread(target=watch, name="idle", daemon=True).start()
+        threading.Thread(target=watch, name="watch", daemon=True).start()
+
+    def _leave(self, ledger: Ledger) -> None:
+        """Stop unless a job came meanwhile."""
+        with ExitStack() as lock:
+            lock.enter_context(exclusive(self.stack.lock))
+            if self._open_steps(ledger):
+                return
+            log.info("idle: the private worker and queue stop")
+            # Held until the process has ended, so that nobody starts in between.
+            self._idle_exit = lock.pop_all()
+            self._left_idle = True
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _open_steps(self, ledger: Ledger) -> int:
         with ledger.read() as session:

@@ -28,10 +28,12 @@ def upgrade() -> None:
     from fimq_migrations import schema  # noqa: PLC0415 - Alembic is slow to import
 
     ledger = Ledger(load_settings().ledger)
-    before = ledger.schema()
-    schema.upgrade(ledger)
-    click.echo(f"{ledger.shown}: schema {before or 'none'} -> {ledger.schema()}")
-    ledger.close()
+    try:
+        before = ledger.schema()
+        schema.upgrade(ledger)
+        click.echo(f"{ledger.shown}: schema {before or 'none'} -> {ledger.schema()}")
+    finally:
+        ledger.close()
 
 
 @db.command("check", cls=Command)

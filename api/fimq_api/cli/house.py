@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from fimq import logs
 from fimq.embedded.stack import Stack
-from fimq.errors import BrokerUnreachable
 from fimq.ledger import presence
 from fimq.ledger.database import Ledger
 from fimq.ledger.tables import SCHEMA
@@ -49,16 +48,16 @@ class House:
         return "No worker is alive; start one: fimq worker"
 
     def check_worker(self) -> None:
-        """Raise if the private worker died while jobs wait for it.
+        """Start the private worker and queue again if one died while jobs wait for them.
 
         Raises:
-            BrokerUnreachable: it died, and starting it again failed.
+            ServiceError: what died could not be started.
         """
-        if self.settings.embedded_queue and self.stack.state().worker_pid is None:
-            try:
-                self.stack.ensure()
-            except OSError as error:
-                raise BrokerUnreachable(str(error)) from error
+        if not self.settings.embedded_queue:
+            return
+        state = self.stack.state()
+        if state.worker_pid is None or not state.queue:
+            self.stack.ensure()
 
 
 @contextmanager
@@ -66,13 +65,16 @@ def open_house(**overrides: object) -> Iterator[House]:
     """Open the ledger and store. The embedded ledger is made and migrated when needed.
 
     Raises:
-        SettingsInvalid, LedgerUnreachable, LedgerOutdated, StoreUnknown: what is wrong.
+        SettingsInvalid, StoreUnknown: a setting cannot be used.
+        LedgerUnreachable, LedgerDamaged, LedgerOutdated, LedgerNewer: why not the ledger.
     """
     settings = load_settings(**overrides)
-    logs.configure("warning" if settings.log_level == "info" else settings.log_level, "text")
+    # Commands print what they do; `info` is for the worker.
+    level = "warning" if settings.log_level == "info" else settings.log_level
+    logs.configure(level, settings.log_format)
     ledger = Ledger(settings.ledger)
     try:
-        if settings.embedded_ledger and ledger.schema() != SCHEMA:
+        if settings.embedded_ledger and ledger.known_schema() != SCHEMA:
             # Alembic takes a third of a second to import; it is needed once.
             from fimq_migrations.schema import upgrade  # noqa: PLC0415
 

@@ -35,6 +35,13 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
+class Unexpected(FimqError):
+    """A command met an error that it does not know."""
+
+    code = "unexpected_error"
+    hint = "Please report it, with what this says: fimq --debug ..."
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
@@ -68,16 +75,17 @@ def cli(ctx: click.Context, *, debug: bool) -> None:
 
     Example: fimq submit interview.mp4 --wait
     """
-    ctx.obj = {"debug": debug}
+    ctx.obj["debug"] = debug
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     given = sys.argv[1:] if arguments is None else arguments
+    told = {"debug": False}
     try:
-        status: Any = cli.main(given, prog_name="fimq", standalone_mode=False)
+        status: Any = cli.main(given, prog_name="fimq", standalone_mode=False, obj=told)
     except FimqError as error:
-        if "--debug" in given[:1]:
+        if told["debug"]:
             raise
         print_error(error)
         sys.exit(error.exit_status)
@@ -91,6 +99,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # The reader of our output left; there is nobody to tell.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        if told["debug"]:
+            raise
+        print_error(Unexpected(f"{type(error).__name__}: {error}"))
+        sys.exit(Unexpected.exit_status)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -6,7 +6,8 @@ import click
 
 from fimq.embedded.stack import Stack
 from fimq.errors import UsageError
-from fimq_api.cli.house import House, open_house
+from fimq.settings import Settings, load_settings
+from fimq_api.cli.house import open_house
 from fimq_api.cli.options import Command
 
 
@@ -18,10 +19,12 @@ def up() -> None:
 
     Example: fimq up
     """
+    # The worker asks for a ledger of this version's schema; opening the house makes it.
     with open_house() as house:
-        state = _private(house).ensure()
-        click.echo(f"queue   runs ({house.settings.broker_socket})")
-        click.echo(f"worker  runs (pid {state.worker_pid}, log {house.stack.worker_log})")
+        stack = _private(house.settings)
+        state = stack.ensure()
+    click.echo(f"queue   runs ({stack.settings.broker_socket})")
+    click.echo(f"worker  runs (pid {state.worker_pid}, log {stack.worker_log})")
 
 
 @click.command("down", cls=Command)
@@ -32,13 +35,13 @@ def down() -> None:
 
     Example: fimq down
     """
-    with open_house() as house:
-        before = _private(house).stop()
+    # Without the house: what runs can be stopped though the ledger cannot be opened.
+    before = _private(load_settings()).stop()
     click.echo("worker  " + ("stopped" if before.worker_pid else "did not run"))
     click.echo("queue   " + ("stopped" if before.queue else "did not run"))
 
 
-def _private(house: House) -> Stack:
-    if not house.settings.embedded_queue:
+def _private(settings: Settings) -> Stack:
+    if not settings.embedded_queue:
         raise UsageError("FIMQ_BROKER_URL names a queue of your own; start workers: fimq worker")
-    return house.stack
+    return Stack(settings)

@@ -1,20 +1,51 @@
 """File locks: who may start the private stack, and whether its worker lives.
 
-A lock is the kernel's (flock): it ends with its process, so that no stale file can lie.
+A lock is the kernel's (flock): it ends with its process, so that no stale file can lie. Who
+asks for its holder takes it for an instant, shared; who takes it therefore tries for a while.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fimq.errors import ServiceError
+
+_TAKE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.005
+
+
+class StateUnusable(ServiceError):
+    """The folder of the private queue cannot be used."""
+
+    code = "state_unusable"
+    hint = "Check the folder's rights and free space, or set FIMQ_STATE_DIR."
+
+
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Say of a file that cannot be made or opened which folder it was in.
+
+    Raises:
+        StateUnusable: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StateUnusable(f"{folder} cannot be used: {error.strerror or error}") from error
+
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock at `path`, waiting for it as long as it takes."""
+    """Hold the lock at `path`, waiting for it as long as it takes.
+
+    Raises:
+        StateUnusable: there can be no such file.
+    """
     handle = _open(path)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -33,13 +64,18 @@ class HeldLock:
         self._handle: int | None = None
 
     def take(self) -> bool:
-        """Take the lock, or return False at once if another process has it."""
+        """Take the lock, or return False within a second if another process has it.
+
+        Raises:
+            StateUnusable: there can be no such file.
+        """
         handle = _open(self.path)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return False
+        deadline = time.monotonic() + _TAKE_SECONDS
+        while not _got(handle, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                os.close(handle)
+                return False
+            time.sleep(_PAUSE_SECONDS)
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n{self.note}".encode())
         self._handle = handle
@@ -54,35 +90,41 @@ class HeldLock:
 
 def holder(path: Path) -> int | None:
     """The pid that holds the lock at `path`, or None when nobody does."""
-    if not path.exists():
-        return None
-    handle = _open(path)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return int(_content(handle)[0] or 0)
-    else:
-        return None
-    finally:
-        os.close(handle)
+    return None if (held := _holder(path)) is None else held[0]
 
 
 def note(path: Path) -> str:
     """What the holder of the lock at `path` says it is held for; empty when nobody does."""
-    if holder(path) is None:
-        return ""
+    return "" if (held := _holder(path)) is None else held[1]
+
+
+def _holder(path: Path) -> tuple[int, str] | None:
+    with usable(path.parent):
+        if not path.exists():
+            return None
     handle = _open(path)
     try:
-        return _content(handle)[1]
+        # Shared, so that two who ask at once do not take each other for its holder.
+        while not _got(handle, fcntl.LOCK_SH):
+            pid, _, rest = os.pread(handle, 4096, 0).decode(errors="replace").partition("\n")
+            if pid.isdigit():
+                return int(pid), rest
+            # Taken just now, and not yet written.
+            time.sleep(_PAUSE_SECONDS)
     finally:
         os.close(handle)
+    return None
 
 
-def _content(handle: int) -> tuple[str, str]:
-    pid, _, rest = os.pread(handle, 4096, 0).decode(errors="replace").partition("\n")
-    return pid, rest
+def _got(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _open(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with usable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -13,13 +13,12 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from fimq.embedded import valkey
-from fimq.embedded.locks import exclusive, holder, note
+from fimq.embedded.locks import exclusive, holder, note, usable
 from fimq.errors import ServiceError
 from fimq.logs import redact
-from fimq.settings import Settings, toml_path
+from fimq.settings import PREFIX, Settings, toml_path
 
 _START_SECONDS = 30.0
 
@@ -75,6 +74,7 @@ class Stack:
 
         Raises:
             ValkeyMissing, ValkeyFailed, WorkerFailed: what did not start, and where to look.
+            StateUnusable: the folder of both cannot be written.
             WorkerOfAnother: the worker that runs would never see this ledger's jobs.
         """
         with exclusive(self.lock):
@@ -92,8 +92,7 @@ class Stack:
             valkey.start(self.settings.broker_socket)
 
     def _start_worker(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.worker_log.open("ab") as log:
+        with usable(self.folder), self.worker_log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "fimq_worker", "--embedded"],
                 stdin=subprocess.DEVNULL,
@@ -132,26 +131,13 @@ class Stack:
                 deadline = float("inf")
             time.sleep(0.05)
 
-    def log_tail(self, lines: int = 5) -> list[str]:
-        """The last lines of the worker's log."""
-        if not self.worker_log.exists():
-            return []
-        return self.worker_log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """The caller's environment, with folders and settings file as the caller resolved them."""
-    config = toml_path()
-    return {
-        **os.environ,
-        "FIMQ_DATA_DIR": str(_absolute(settings.data_dir)),
-        "FIMQ_STATE_DIR": str(_absolute(settings.state_dir)),
-        **({"FIMQ_CONFIG": str(_absolute(config))} if config else {}),
-    }
-
-
-def _absolute(path: Path) -> Path:
-    return path if path.is_absolute() else Path.cwd() / path
+    """The caller's environment, with every place as the caller resolved it."""
+    places = settings.places()
+    if config := toml_path():
+        places["config"] = str(config.absolute())
+    return {**os.environ, **{PREFIX + name.upper(): place for name, place in places.items()}}
 
 
 def _signal(pid: int, which: signal.Signals) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
+from fimq.embedded.locks import usable
 from fimq.errors import ServiceError
 
 #: Longest path of a Unix socket on Linux, without its closing zero (unix(7)).
@@ -50,8 +51,6 @@ def binary() -> Path:
 
 def answers(socket: Path) -> bool:
     """Whether a server answers on this socket."""
-    if not socket.exists():
-        return False
     client = Redis(unix_socket_path=str(socket), socket_timeout=2)
     try:
         return bool(client.ping())
@@ -67,21 +66,23 @@ def start(socket: Path) -> None:
     Raises:
         ValkeyMissing: there is no binary.
         ValkeyFailed: it did not answer in time; its log says why.
+        StateUnusable: its folder cannot be written.
     """
     if len(os.fsencode(socket)) > _LONGEST_SOCKET:
         raise ValkeyFailed(
             f"the path of the private queue's socket is too long: {socket}; set FIMQ_STATE_DIR"
         )
     folder = socket.parent
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
+    with usable(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
     log = folder / "valkey.log"
     command = [
         *(str(binary()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
         *("--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
         *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--databases", "1"),
     ]
-    with log.open("ab") as out:
+    with usable(folder), log.open("ab") as out:
         process = subprocess.Popen(  # noqa: S603 - the command is ours
             command,
             stdin=subprocess.DEVNULL,

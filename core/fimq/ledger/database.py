@@ -13,11 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from fimq.errors import LedgerOutdated, LedgerUnreachable
+from fimq.errors import LedgerDamaged, LedgerNewer, LedgerOutdated, LedgerUnreachable
 from fimq.ledger.tables import SCHEMA
 from fimq.logs import redact
 
@@ -30,32 +37,58 @@ class Ledger:
     """One database, opened once a process."""
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
-        """Open the engine; nothing is connected before the first transaction."""
-        self.url = make_url(url)
-        self.engine = _engine(url, pool_size)
+        """Open the engine; nothing is connected before the first transaction.
+
+        Raises:
+            LedgerUnreachable: the URL names no database that this installation can use.
+        """
+        try:
+            self.url = make_url(url)
+            self.engine = _engine(self.url, pool_size)
+        except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+            # The error of a URL that cannot be read may quote it; its secrets go nowhere.
+            why = error if isinstance(error, ImportError) else type(error).__name__
+            raise LedgerUnreachable(f"FIMQ_LEDGER_URL cannot be used ({why})") from error
+        except OSError as error:
+            raise LedgerUnreachable(f"cannot make the ledger's folder: {error}") from error
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that may write; committed at the end, rolled back on any error."""
-        with self._session(write=True) as session, session.begin():
+        with self._translated(), self._session(write=True) as session, session.begin():
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent view of the ledger."""
-        with self._session(write=False) as session:
+        with self._translated(), self._session(write=False) as session:
             yield session
 
     @contextmanager
-    def _session(self, *, write: bool) -> Iterator[Session]:
+    def connect(self) -> Iterator[Connection]:
+        """A transaction on the bare connection, for migrations."""
+        with self._translated(), self.engine.begin() as connection:
+            yield connection
+
+    def _session(self, *, write: bool) -> Session:
+        engine = self.engine.execution_options(**{_WRITE: write})
+        return Session(engine, expire_on_commit=False)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            engine = self.engine.execution_options(**{_WRITE: write})
-            with Session(engine, expire_on_commit=False) as session:
-                yield session
-        except OperationalError as error:
+            yield
+        except (OperationalError, InterfaceError) as error:
             raise LedgerUnreachable(
                 f"cannot use the ledger at {self.shown}: {error.orig}"
             ) from error
+        except PoolTimeout as error:
+            raise LedgerUnreachable(f"the ledger at {self.shown} is too busy") from error
+        except DatabaseError as error:
+            # SQLite says so, with no class of its own, of files that are no database.
+            if type(error) is DatabaseError:
+                raise LedgerDamaged(f"the ledger at {self.shown}: {error.orig}") from error
+            raise
 
     @property
     def shown(self) -> str:
@@ -65,18 +98,32 @@ class Ledger:
     def schema(self) -> str | None:
         """The schema that the database has, or None for an empty one."""
         with self.read() as session:
-            try:
-                found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
-            except SQLAlchemyError as error:
-                if "alembic_version" in str(error):
-                    return None
-                raise
+            if not inspect(session.connection()).has_table("alembic_version"):
+                return None
+            found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
         return None if found is None else str(found)
 
-    def check_schema(self) -> None:
-        """Raise `LedgerOutdated` unless the database has this version's schema."""
+    def known_schema(self) -> str | None:
+        """As `schema`, but never one that this version does not know.
+
+        Raises:
+            LedgerNewer: the database was made by a version after this.
+        """
         found = self.schema()
-        if found != SCHEMA:
+        if found is not None and found > SCHEMA:
+            raise LedgerNewer(
+                f"the ledger at {self.shown} has schema {found}, this fimq knows up to {SCHEMA}"
+            )
+        return found
+
+    def check_schema(self) -> None:
+        """Return if the database has this version's schema.
+
+        Raises:
+            LedgerOutdated: it has an older one, or none.
+            LedgerNewer: it was made by a version after this.
+        """
+        if (found := self.known_schema()) != SCHEMA:
             raise LedgerOutdated(
                 f"the ledger at {self.shown} has schema {found or 'none'}, this fimq needs {SCHEMA}"
             )
@@ -86,13 +133,18 @@ class Ledger:
         self.engine.dispose()
 
 
-def _engine(url: str, pool_size: int) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
+def _engine(url: URL, pool_size: int) -> Engine:
+    if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_size=pool_size, max_overflow=2, pool_pre_ping=True)
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    if url.database in {None, "", ":memory:"}:
+        raise ArgumentError("a ledger in memory would end with its process")
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=2,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +107,37 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     mine.release()
     with exclusive(path):
         assert holder(path) is not None
+
+
+def test_asking_who_holds_a_lock_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    asked = threading.Event()
+    wrong: list[object] = []
+
+    def ask() -> None:
+        while not asked.wait(0.001):
+            if (found := holder(path)) not in {None, os.getpid()}:
+                wrong.append(found)
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for _ in range(300):
+        lock = HeldLock(path)
+        assert lock.take()
+        lock.release()
+    asked.set()
+    for asker in askers:
+        asker.join()
+    assert wrong == []
+
+
+def test_two_who_ask_at_once_do_not_take_each_other_for_the_holder(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("1\n")
+    handle = os.open(path, os.O_RDWR)
+    # What another asker does for an instant.
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    assert holder(path) is None
+    os.close(handle)

@@ -55,6 +55,31 @@ def test_without_urls_everything_is_embedded(tmp_path) -> None:
     assert settings.store == f"file://{tmp_path}/store"
 
 
+def test_a_place_means_the_same_in_any_folder(monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    settings = load_settings(
+        data_dir="data",
+        models_dir="~/models",
+        ledger_url="sqlite:///own.sqlite3",
+        store_url="file://videos",
+    )
+    assert settings.places() | {"state_dir": ""} == {
+        "data_dir": f"{tmp_path}/data",
+        "state_dir": "",
+        "models_dir": f"{tmp_path}/home/models",
+        "ledger_url": f"sqlite:///{tmp_path}/own.sqlite3",
+        "store_url": f"file://{tmp_path}/videos",
+    }
+
+
+def test_a_queue_that_is_no_redis_is_refused_without_its_secret(monkeypatch) -> None:
+    monkeypatch.setenv("FIMQ_BROKER_URL", "amqp://user:hunter2@queue/")
+    with pytest.raises(SettingsInvalid, match="FIMQ_BROKER_URL") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
 def test_secrets_are_not_in_the_repr(monkeypatch) -> None:
     monkeypatch.setenv("FIMQ_BROKER_URL", "redis://:hunter2@127.0.0.1/0")
     settings = load_settings()
