@@ -6,6 +6,8 @@ getting each one five times, changes nothing but the delay.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from celery import Celery
@@ -36,6 +38,14 @@ class Doorbell(Protocol):
         """
         ...
 
+    def waiting(self, lane: str) -> int:
+        """How many messages of `lane` wait for a worker.
+
+        Raises:
+            BrokerUnreachable: nobody could be asked.
+        """
+        ...
+
 
 class CeleryDoorbell:
     """The doorbell on a Celery application."""
@@ -46,8 +56,19 @@ class CeleryDoorbell:
 
     def ring(self, step_id: str, lane: str) -> None:
         """Tell a worker; see `Doorbell.ring`."""
-        try:
+        with self._reached():
             self.app.send_task(TASK, args=(step_id,), queue=lane, retry=False, ignore_result=True)
+
+    def waiting(self, lane: str) -> int:
+        """Count messages; see `Doorbell.waiting`."""
+        with self._reached(), self.app.connection_or_acquire() as connection:
+            # On Redis a declaration makes nothing; its answer has the count.
+            return int(connection.default_channel.queue_declare(lane).message_count)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
         except (KombuOperationalError, CeleryOperationalError, RedisError, OSError) as error:
             url = redact(str(self.app.conf.broker_url))
             raise BrokerUnreachable(f"cannot reach the queue at {url} ({error})") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Mapping
 
 import structlog
 
@@ -10,7 +12,10 @@ from fimq.doorbell import Doorbell
 from fimq.errors import BrokerUnreachable, LedgerUnreachable
 from fimq.ledger.database import Ledger
 from fimq.ledger.sweep import sweep
-from fimq.settings import Settings
+from fimq.settings import LANES, Settings
+
+#: More messages than there can be steps: nothing is rung for while the queue is away.
+_NOBODY_HEARS = sys.maxsize
 
 log = structlog.get_logger(__name__)
 
@@ -37,10 +42,20 @@ class Sweeper:
 
     def once(self) -> int:
         """One sweep; returns how many steps were rung for."""
+        try:
+            waiting: dict[str, int] = {lane: self.doorbell.waiting(lane) for lane in LANES}
+        except BrokerUnreachable:
+            # Leases run out all the same.
+            self._sweep(dict.fromkeys(LANES, _NOBODY_HEARS))
+            raise
+        return self._sweep(waiting)
+
+    def _sweep(self, waiting: Mapping[str, int]) -> int:
         swept = sweep(
             self.ledger,
             max_losses=self.settings.max_losses,
             ring_after=self.settings.ring_seconds,
+            waiting=waiting,
         )
         if swept.lost:
             log.warning("leases ran out", steps=swept.lost, jobs_failed=swept.failed)

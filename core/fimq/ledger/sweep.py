@@ -5,9 +5,10 @@ Any worker runs it; two at once do no harm, for every UPDATE names the state it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from fimq.errors import WorkerLost
 from fimq.ledger.claims import changed, end_job
@@ -26,13 +27,24 @@ class Swept:
     failed: int  #: jobs ended `worker_lost`
 
 
-def sweep(ledger: Ledger, *, max_losses: int, ring_after: float, limit: int = 500) -> Swept:
+def sweep(
+    ledger: Ledger,
+    *,
+    max_losses: int,
+    ring_after: float,
+    waiting: Mapping[str, int] | None = None,
+    limit: int = 500,
+) -> Swept:
     """Free steps whose lease ran out, and name ready steps that nobody was told of lately.
+
+    A step is not rung for while its lane has a message for each ready step: those who wait
+    behind others would be rung for again and again, and the queue would grow without end.
 
     Args:
         ledger: the ledger.
         max_losses: lost workers after which a step's job fails.
         ring_after: seconds after which a ready step is rung for again.
+        waiting: messages of each lane that no worker has taken; none where it is not said.
         limit: rows looked at in one go.
     """
     lost = failed = 0
@@ -70,18 +82,25 @@ def sweep(ledger: Ledger, *, max_losses: int, ring_after: float, limit: int = 50
                     progress=0,
                 ),
             )
-        silent = session.execute(
-            select(Step.id, Step.lane)
-            .where(
-                Step.state == StepState.READY,
-                Step.not_before <= now(),
-                or_(Step.rung_at.is_(None), Step.rung_at < now(-ring_after)),
-            )
-            .order_by(Step.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
+        due = Step.state == StepState.READY, Step.not_before <= now()
+        ready = session.execute(
+            select(Step.lane, func.count()).where(*due).group_by(Step.lane)
         ).all()
-        ring = [(step_id, lane) for step_id, lane in silent]
+        ring: list[tuple[str, str]] = []
+        for lane, count in ready:
+            missing = min(limit, count - (waiting or {}).get(lane, 0))
+            silent = session.scalars(
+                select(Step.id)
+                .where(
+                    *due,
+                    Step.lane == lane,
+                    or_(Step.rung_at.is_(None), Step.rung_at < now(-ring_after)),
+                )
+                .order_by(Step.rung_at.is_not(None), Step.rung_at, Step.id)
+                .limit(max(0, missing))
+                .with_for_update(skip_locked=True)
+            )
+            ring += [(step_id, lane) for step_id in silent]
         if ring:
             session.execute(
                 update(Step)

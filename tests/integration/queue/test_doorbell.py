@@ -61,6 +61,7 @@ def test_a_ring_is_one_message_that_holds_a_step_id_and_nothing_else(broker) -> 
     settings, client = broker
     app = make_app(settings)
     CeleryDoorbell(app).ring("step-1", "urgent")
+    assert [CeleryDoorbell(app).waiting(lane) for lane in ("urgent", "archive")] == [1, 0]
     (raw,) = client.lrange("urgent", 0, -1)
     message = json.loads(raw)
     assert message["headers"]["task"] == TASK

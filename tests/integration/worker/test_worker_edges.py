@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ class Bell:
 
     def ring(self, step_id: str, lane: str) -> None:  # noqa: ARG002 - the signature is the Protocol's
         self.rung.append(step_id)
+
+    def waiting(self, lane: str) -> int:  # noqa: ARG002 - the signature is the Protocol's
+        return len(self.rung)
 
 
 class Work:
@@ -165,6 +169,36 @@ class TestHolding:
 
 
 class TestSweeper:
+    def test_a_long_queue_does_not_grow_while_nobody_works(self, bench: Bench) -> None:
+        for _ in range(4):
+            submission.submit(bench.ledger, VIDEO, Request())
+        settings = bench.settings.model_copy(update={"ring_seconds": 0.001})
+        sweeper = Sweeper(bench.ledger, bench.bell, settings)
+        for _ in range(5):
+            sweeper.once()
+            time.sleep(0.002)
+        assert len(set(bench.bell.rung)) == len(bench.bell.rung) == 5
+        lost = bench.bell.rung.pop()
+        time.sleep(0.002)
+        sweeper.once()
+        assert len(bench.bell.rung) == 5, f"nobody was told again after {lost} was lost"
+
+    def test_leases_run_out_though_the_queue_is_away(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(_: str) -> int:
+            raise BrokerUnreachable
+
+        assert bench.holding.take(bench.step_id)
+        with bench.ledger.write() as session:
+            session.execute(update(Step).values(lease_until=now(-1)))
+        monkeypatch.setattr(bench.bell, "waiting", away)
+        with pytest.raises(BrokerUnreachable):
+            Sweeper(bench.ledger, bench.bell, bench.settings).once()
+        with bench.ledger.read() as session:
+            step = session.get_one(Step, bench.step_id)
+        assert (step.state, step.rung_at) == (StepState.READY, None)
+
     @pytest.mark.parametrize("error", [BrokerUnreachable(), ZeroDivisionError()])
     def test_it_outlives_its_errors(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
