@@ -57,6 +57,7 @@ def job_document(record: JobRecord, progress: Progress | None = None) -> dict[st
         "runtime": None,
         "versions": None,
         "notes": [],
+        "judged_at": None,
         "reused_from": None,
         "limits": LIMITS,
     }
@@ -76,6 +77,7 @@ def job_document(record: JobRecord, progress: Progress | None = None) -> dict[st
             "runtime": verdict.runtime,
             "versions": verdict.versions,
             "notes": verdict.notes,
+            "judged_at": _time(verdict.created_at),
             "reused_from": verdict.reused_from,
         }
     return document

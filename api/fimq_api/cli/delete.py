@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import click
 
-from fimq.errors import WrongState
 from fimq.identifiers import short
 from fimq.ledger import deletion, reading
-from fimq.ledger.states import JOB_ENDED
 from fimq_api.cli.house import open_house
 from fimq_api.cli.options import Command
 
@@ -26,8 +24,6 @@ def delete(*, job: str, yes: bool) -> None:
     with open_house() as house:
         with house.ledger.read() as session:
             found = reading.find_job(session, job)
-        if found.state not in JOB_ENDED:
-            raise WrongState(f"{found.name} is {found.state}; first: fimq cancel {short(found.id)}")
         if not (yes or click.confirm(f"Delete {found.name} ({short(found.id)})?", err=True)):
             return
         store_key = deletion.delete(house.ledger, found.id)

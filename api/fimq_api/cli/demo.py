@@ -18,13 +18,14 @@ from fimq.intake import shown, take_in
 from fimq.ledger import reading
 from fimq.ledger.submission import Request, submit
 from fimq.models import face_models
+from fimq.policy.rules import find_policy
 from fimq_api.cli import words
 from fimq_api.cli.house import House, open_house
 from fimq_api.cli.main import print_error
 from fimq_api.cli.options import Command
 from fimq_api.cli.submit import installed_sha256
 from fimq_api.cli.verdicts import print_table
-from fimq_api.cli.waiting import wait
+from fimq_api.cli.waiting import let_go, wait
 
 
 @click.command("demo", cls=Command)
@@ -57,6 +58,7 @@ def demo(*, videos: tuple[Path, ...]) -> int:
         request = Request(
             model=house.settings.model,
             model_sha256=installed_sha256(house.settings),
+            policy=find_policy(house.settings.policy).name,
             sampling=f"every:{house.settings.every}",
             min_samples=house.settings.min_samples,
             rescan=True,
@@ -64,7 +66,10 @@ def demo(*, videos: tuple[Path, ...]) -> int:
         jobs, refused = _submit(house, videos, request)
         if not jobs:
             return 2
-        wait(house, [(job_id, name) for job_id, name, _ in jobs])
+        try:
+            wait(house, [(job_id, name) for job_id, name, _ in jobs])
+        except KeyboardInterrupt:
+            return let_go([job_id for job_id, _, _ in jobs])
         return _say(house, [job_id for job_id, _, _ in jobs], folder) or (2 if refused else 0)
 
 

@@ -10,7 +10,6 @@ import click
 
 from fimq.document import error_document, job_document
 from fimq.errors import FimqError, ServiceError, UsageError
-from fimq.identifiers import short
 from fimq.intake import shown, take_in
 from fimq.ledger import reading
 from fimq.ledger.submission import Request, Submitted
@@ -23,7 +22,7 @@ from fimq_api.cli.house import House, open_house
 from fimq_api.cli.main import print_error
 from fimq_api.cli.options import Command, Tag, json_option, timeout_option
 from fimq_api.cli.verdicts import print_verdicts
-from fimq_api.cli.waiting import WaitTimedOut, wait
+from fimq_api.cli.waiting import WaitTimedOut, let_go, wait
 
 
 @click.command("submit", cls=Command)
@@ -108,6 +107,7 @@ class _Submission:
             model=settings.model,
             model_sha256=installed_sha256(settings),
             policy=policy.name,
+            policy_version=policy.version,
             sampling=sampling,
             min_samples=settings.min_samples,
             external_id=given["external_id"],
@@ -140,9 +140,7 @@ class _Submission:
             print_error(error)
             status = error.exit_status
         except KeyboardInterrupt:
-            ids = " ".join(short(job.job_id) for _, job in self.accepted)
-            click.echo(f"\nLet go. The work goes on; follow it with: fimq watch {ids}", err=True)
-            return 130
+            return let_go([job.job_id for _, job in self.accepted])
         documents = self._documents()
         if self.given["as_json"]:
             self._print_json(documents)
@@ -173,8 +171,8 @@ class _Submission:
                 words.tag(document) for document in documents if document["state"] != "done"
             )
             click.echo(f"Follow it with: fimq watch {ids}", err=True)
-        if missing := self.house.nobody_works():
-            click.echo(missing, err=True)
+            if missing := self.house.nobody_works():
+                click.echo(missing, err=True)
 
     def _print_json(self, documents: list[dict[str, Any]]) -> None:
         for document in documents:

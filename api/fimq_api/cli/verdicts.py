@@ -22,7 +22,7 @@ def print_verdicts(documents: list[dict[str, Any]]) -> None:
 
 def print_verdict(document: dict[str, Any]) -> None:
     """A verdict in words, with what to do next."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     tag = words.tag(document)
     if document["state"] == "failed":
         error = document["error"]
@@ -54,7 +54,7 @@ def print_verdict(document: dict[str, Any]) -> None:
         console.print(f"  most suspect: {place}", markup=False)
     if document["reused_from"]:
         console.print(
-            f"  known since {document['created_at'][:10]}, judged by "
+            f"  known since {document['judged_at'][:10]}, judged by "
             f"{document['model']['name']} {document['model']['version']}; "
             "to judge it again: --rescan",
             markup=False,

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
 )
 
 from fimq.errors import FimqError
+from fimq.identifiers import short
 from fimq.ledger import reading
 from fimq_api.cli.house import House
 
@@ -30,6 +32,13 @@ class WaitTimedOut(FimqError):
     code = "wait_timed_out"
     hint = "Follow it with: fimq watch"
     exit_status = 4
+
+
+def let_go(job_ids: Sequence[str]) -> int:
+    """Say that the work goes on though nobody waits for it; returns the exit status."""
+    ids = " ".join(map(short, job_ids))
+    click.echo(f"\nLet go. The work goes on; follow it with: fimq watch {ids}", err=True)
+    return 130
 
 
 def wait(house: House, jobs: Sequence[tuple[str, str]], timeout: float | None = None) -> None:

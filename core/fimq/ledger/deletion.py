@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
-from fimq.errors import JobNotFound
+from fimq.errors import JobNotFound, WrongState
+from fimq.identifiers import short
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
+from fimq.ledger.states import JOB_ENDED
 from fimq.ledger.tables import Event, Face, Job, Sample, Step, Track, VerdictRow, Video
 
 
@@ -15,14 +18,19 @@ def delete(ledger: Ledger, job_id: str) -> str | None:
     """Remove a job that has ended; returns the store key of its video if now unused.
 
     The video's row stays, marked as purged, so that its hash can still be accounted for.
+    Where other jobs took the verdict over, the oldest of them keeps what it was made from.
 
     Raises:
         JobNotFound: there is no such job.
+        WrongState: the job has not ended.
     """
     with ledger.write() as session:
         job = session.get(Job, job_id)
         if job is None:
             raise JobNotFound
+        if job.state not in JOB_ENDED:
+            raise WrongState(f"{job.name} is {job.state}; first: fimq cancel {short(job.id)}")
+        _bequeath(session, job_id)
         for table in (Face, Sample, Track, VerdictRow, Event, Step):
             session.execute(delete_rows(table).where(table.job_id == job_id))
         session.execute(update(Job).where(Job.superseded_by == job_id).values(superseded_by=None))
@@ -35,3 +43,17 @@ def delete(ledger: Ledger, job_id: str) -> str | None:
         video = session.get_one(Video, job.video_id)
         session.execute(update(Video).where(Video.id == video.id).values(purged_at=now()))
         return video.store_key
+
+
+def _bequeath(session: Session, job_id: str) -> None:
+    """Give a job's samples, faces and tracks to the oldest job that shows its verdict."""
+    took_over = VerdictRow.reused_from == job_id
+    heir = session.scalar(
+        select(VerdictRow.job_id).where(took_over).order_by(VerdictRow.job_id).limit(1)
+    )
+    if heir is None:
+        return
+    for table in (Sample, Face, Track):
+        session.execute(update(table).where(table.job_id == job_id).values(job_id=heir))
+    session.execute(update(VerdictRow).where(took_over).values(reused_from=heir))
+    session.execute(update(VerdictRow).where(VerdictRow.job_id == heir).values(reused_from=None))

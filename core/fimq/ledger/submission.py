@@ -42,6 +42,7 @@ class Request:
     model: str = "default"
     model_sha256: str | None = None
     policy: str = "standard"
+    policy_version: int | None = None
     sampling: str = "every:25"
     min_samples: int = 16
     external_id: str | None = None
@@ -60,8 +61,9 @@ class Request:
 
     def digest(self, sha256: str) -> str:
         """The request as one hash: what must be equal under one idempotency key."""
-        # Which build of a model is installed is not part of what the caller asked for.
-        asked = {**asdict(self), "model_sha256": None, "sha256": sha256}
+        # Which build of a model or policy is installed is not part of what the caller asked for.
+        installed = {"model_sha256": None, "policy_version": None}
+        asked = {**asdict(self), **installed, "sha256": sha256}
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -180,7 +182,11 @@ def _known_verdict(session: Session, job: Job, request: Request) -> VerdictRow |
         same_sampling = all(
             made_with.get(name) == request.options[name] for name in ("sampling", "min_samples")
         )
-        if same_sampling and verdict.model.get("sha256") == request.model_sha256:
+        same_rules = (
+            verdict.model.get("sha256") == request.model_sha256
+            and verdict.policy.get("version") == request.policy_version
+        )
+        if same_sampling and same_rules:
             return verdict
     return None
 
@@ -217,7 +223,7 @@ def retry(ledger: Ledger, job_id: str) -> Submitted:
         WrongState: the job did not fail and was not cancelled, or was retried before.
     """
     with ledger.write() as session:
-        old = session.get(Job, job_id)
+        old = session.get(Job, job_id, with_for_update=True)
         if old is None:
             raise JobNotFound
         if old.state not in {JobState.FAILED, JobState.CANCELLED}:

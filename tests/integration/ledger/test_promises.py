@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,13 +21,13 @@ from fimq.ledger.sweep import sweep
 from fimq.ledger.tables import Event, Job, Step, VerdictRow, Video
 
 VIDEO = Content("a" * 64, 10, "aa/aa/" + "a" * 64, "clip.mp4")
-REQUEST = Request(model_sha256="m" * 64)
+REQUEST = Request(model_sha256="m" * 64, policy_version=1)
 
 
 def verdict(*_: Any) -> Any:
     columns = {
         "outcome": "not_applicable", "reason": "no_face", "score": None, "counts": {},
-        "coverage": 1.0, "segments": [], "model": {"sha256": "m" * 64}, "policy": {},
+        "coverage": 1.0, "segments": [], "model": {"sha256": "m" * 64}, "policy": {"version": 1},
         "sampling": "every:25", "runtime": {}, "versions": {}, "notes": [],
     }  # fmt: skip
     return columns, [], {}
@@ -102,10 +103,11 @@ class TestSubmit:
     @pytest.mark.parametrize(
         "other",
         [
-            Request(model_sha256="m" * 64, rescan=True),
-            Request(model_sha256="n" * 64),
-            Request(model_sha256=None),
-            Request(model_sha256="m" * 64, sampling="every:5"),
+            replace(REQUEST, rescan=True),
+            replace(REQUEST, model_sha256="n" * 64),
+            replace(REQUEST, model_sha256=None),
+            replace(REQUEST, policy_version=2),
+            replace(REQUEST, sampling="every:5"),
         ],
     )
     def test_another_question_is_judged_anew(self, ledger: Ledger, other: Request) -> None:
@@ -236,6 +238,20 @@ class TestAfterwards:
         with pytest.raises(JobNotFound):
             deletion.delete(ledger, first)
         assert submission.submit(ledger, VIDEO, REQUEST).step_id is not None
+
+    def test_a_known_verdict_outlives_the_job_that_made_it(self, ledger: Ledger) -> None:
+        first = finish(ledger)
+        heir, other = (submission.submit(ledger, VIDEO, REQUEST).job_id for _ in range(2))
+        deletion.delete(ledger, first)
+        with ledger.read() as session:
+            assert len(reading.evidence_of(session, heir)[0]) == 1
+            assert len(reading.evidence_of(session, other)[0]) == 1
+        assert submission.submit(ledger, VIDEO, REQUEST).reused_from == heir
+
+    def test_what_has_not_ended_is_not_deleted(self, ledger: Ledger) -> None:
+        job, _ = start(ledger)
+        with pytest.raises(WrongState, match="fimq cancel"):
+            deletion.delete(ledger, job)
 
     def test_jobs_are_found_by_the_beginning_of_their_id_and_by_name(self, ledger: Ledger) -> None:
         jobs = [start(ledger, Request(rescan=True))[0] for _ in range(2)]
