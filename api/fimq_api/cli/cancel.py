@@ -30,7 +30,9 @@ def cancel(*, job: str, waits: bool) -> None:
         with house.ledger.read() as session:
             found = reading.find_job(session, job)
         if not claims.cancel(house.ledger, found.id):
-            raise WrongState(f"{found.name} has ended already: it is {found.state}")
+            with house.ledger.read() as session:
+                state = reading.record(session, found.id).job.state
+            raise WrongState(f"{found.name} has ended already: it is {state}")
         click.echo(f"{short(found.id)}  {found.name}: cancelled")
         if waits:
             _wait(house.ledger, found.id)

@@ -34,7 +34,7 @@ def doctor(*, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
         return 5 if bad else 0
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     for finding in findings:
         mark, style = _MARKS[finding.state]
         line = Text(f"{mark} ", style=style)

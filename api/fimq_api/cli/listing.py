@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fimq.errors import UsageError
 from fimq.identifiers import short
 from fimq.ledger import reading
 from fimq.ledger.states import JobState
 from fimq_api.cli import words
 from fimq_api.cli.house import open_house
 from fimq_api.cli.options import Command, json_option
-
-_STATES = [state.value for state in JobState]
 
 
 @click.command("list", cls=Command)
@@ -35,23 +35,26 @@ def list_(*, state: str | None, failed: bool, code: str | None, limit: int, as_j
 
     Example: fimq list --failed
     """
+    if state not in {None, JobState.FAILED} and (failed or code):
+        raise UsageError(f"a job that is {state} has not failed: give --state or --failed")
     wanted = JobState.FAILED if failed or code else state
     with open_house() as house, house.ledger.read() as session:
         rows = reading.list_jobs(session, state=wanted, code=code, limit=limit)
+        counts = reading.failures(session, code=code) if failed else {}
     if as_json:
         for row in rows:
-            click.echo(json.dumps(asdict(row), default=str))
+            click.echo(json.dumps(asdict(row), default=_time))
         return
     if not rows:
         click.echo("No jobs.", err=True)
         return
-    if failed:
-        counts: dict[str, int] = {}
-        for row in rows:
-            counts[row.error_code or "?"] = counts.get(row.error_code or "?", 0) + 1
-        for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            click.echo(f"{count:>5}  {name}")
+    for name, count in counts.items():
+        click.echo(f"{count:>5}  {name}")
     _print(rows)
+
+
+def _time(value: datetime) -> str:
+    return value.isoformat(timespec="milliseconds")
 
 
 def _print(rows: list[reading.Listed]) -> None:

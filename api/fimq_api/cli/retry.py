@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from fimq.errors import UsageError
+from fimq.errors import JobNotFound, UsageError, WrongState
 from fimq.identifiers import short
 from fimq.ledger import reading
 from fimq.ledger.states import JobState
 from fimq.ledger.submission import retry as retry_job
 from fimq_api.cli.house import open_house
+from fimq_api.cli.main import print_error
 from fimq_api.cli.options import Command
 
 
@@ -18,7 +19,7 @@ from fimq_api.cli.options import Command
 @click.option("--failed", is_flag=True, help="Every failed job that was not retried yet.")
 @click.option("--code", help="Of the failed ones, those with this code.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def retry(*, jobs: tuple[str, ...], failed: bool, code: str | None, yes: bool) -> None:
+def retry(*, jobs: tuple[str, ...], failed: bool, code: str | None, yes: bool) -> int:
     """Judge again what failed or was cancelled.
 
     Makes a new job of the same request; the old one keeps its end and names the new one.
@@ -36,13 +37,21 @@ def retry(*, jobs: tuple[str, ...], failed: bool, code: str | None, yes: bool) -
         if not jobs:
             click.echo(f"{len(wanted)} {JobState.FAILED} jobs will be judged again.", err=True)
             if not wanted or not (yes or click.confirm("Go on?", err=True)):
-                return
-        steps = []
+                return 0
+        steps, status = [], 0
         for job_id in wanted:
-            made = retry_job(house.ledger, job_id)
+            try:
+                made = retry_job(house.ledger, job_id)
+            except (WrongState, JobNotFound) as error:
+                # Those that were made are rung for, whatever becomes of the others.
+                print_error(error)
+                status = error.exit_status
+                continue
             with house.ledger.read() as session:
                 again = reading.record(session, made.job_id).job
             if made.step_id:
                 steps.append((made.step_id, again.lane))
             click.echo(f"{short(made.job_id)}  {again.name}")
-        house.ring(steps)
+        if steps:
+            house.ring(steps)
+        return status

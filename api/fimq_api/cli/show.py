@@ -51,7 +51,7 @@ def show(job: str, *, as_json: bool) -> None:
 def _print(
     document: dict[str, Any], samples: list[Sample], faces: list[Face], tracks: list[Track]
 ) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     head = Text(document["name"].ljust(48))
     head.append(words.outcome(document), style=words.colour(document))
     if document["score"] is not None:

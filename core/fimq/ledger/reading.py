@@ -94,9 +94,9 @@ class Listed:
 
 
 def list_jobs(
-    session: Session, *, state: str | None = None, code: str | None = None, limit: int = 50
+    session: Session, *, state: str | None = None, code: str | None = None, limit: int | None = 50
 ) -> list[Listed]:
-    """Jobs, newest first."""
+    """Jobs, newest first; all of them where `limit` is None."""
     where: list[ColumnElement[bool]] = []
     if state is not None:
         where.append(Job.state == state)
@@ -124,6 +124,18 @@ def list_jobs(
         )
         for job, verdict in rows
     ]
+
+
+def failures(session: Session, *, code: str | None = None) -> dict[str, int]:
+    """Failed jobs by error code, the most frequent first."""
+    count = func.count().label("count")
+    rows = session.execute(
+        select(Job.error_code, count)
+        .where(Job.state == JobState.FAILED, *([Job.error_code == code] if code else []))
+        .group_by(Job.error_code)
+        .order_by(count.desc(), Job.error_code)
+    )
+    return {code or "?": count for code, count in rows}
 
 
 @dataclass(frozen=True, slots=True)
