@@ -31,13 +31,15 @@ class SettingsInvalid(UsageError):
     """A setting has a value that cannot be used."""
 
     code = "settings_invalid"
-    hint = "See: fimq config"
+    hint = "Correct it, or leave it out: its default is in docs/reference/settings.md"
 
 
 class Settings(BaseSettings):
     """Every setting of fimq. Sizes are bytes, times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     # --- where things live; a relative path is one of the folder in which fimq was called
     data_dir: Path = Field(
@@ -281,12 +283,13 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
-        raise SettingsInvalid(f"{PREFIX}{name.upper()}: {first['msg']}") from error
+        says = first["msg"].removeprefix("Value error, ")
+        raise SettingsInvalid(f"{PREFIX}{name.upper()}: {says}") from error
 
 
 def origin(name: str) -> str:
     """Where the value of setting `name` comes from: a variable, a file, or `default`."""
-    if PREFIX + name.upper() in os.environ:
+    if os.environ.get(PREFIX + name.upper()):
         return PREFIX + name.upper()
     if name in read_toml():
         return str(toml_path())

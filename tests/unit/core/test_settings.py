@@ -41,6 +41,12 @@ def test_a_named_file_that_is_missing_is_an_error(toml) -> None:
         load_settings()
 
 
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch) -> None:
+    monkeypatch.setenv("FIMQ_BROKER_URL", "")
+    assert load_settings().embedded_queue
+    assert origin("broker_url") == "default"
+
+
 def test_a_bad_variable_is_named(monkeypatch) -> None:
     monkeypatch.setenv("FIMQ_MAX_BYTES", "lots")
     with pytest.raises(SettingsInvalid, match="FIMQ_MAX_BYTES"):
