@@ -83,6 +83,10 @@ def make_app(settings: Settings) -> Celery:
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
         "health_check_interval": 25,
+        # Of who rings; a broker that is down is said at once, and the sweep rings again. The
+        # worker's own connection tries for ever.
+        "max_retries": 1,
+        "interval_start": 0.2,
         # Lost messages are looked for once a minute; kombu's own defaults make it 100 s.
         "unacked_restore_interval": 60,
         "unacked_restore_throttle": 1,
