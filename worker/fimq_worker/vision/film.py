@@ -7,6 +7,8 @@ is no attached picture; among equals the default one, then the largest.
 
 from __future__ import annotations
 
+import math
+
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -72,6 +74,10 @@ def codec_of(stream: VideoStream) -> str:
 
 def duration_of(stream: VideoStream, container: InputContainer) -> float:
     """Seconds that the header claims, 0 where it does not."""
+    # Matroska has no length of a stream but this tag; the file's own would make a thumbnail
+    # as long as the film beside it.
+    if tagged := _tagged_duration(stream):
+        return tagged
     if stream.duration and stream.time_base:
         return max(0.0, float(stream.duration * stream.time_base))
     if is_still(stream):
@@ -83,13 +89,19 @@ def duration_of(stream: VideoStream, container: InputContainer) -> float:
 
 def promised_duration(stream: VideoStream, container: InputContainer) -> float:
     """Seconds that the header claims for this stream and no other, 0 where it does not."""
-    if tag := stream.metadata.get("DURATION"):  # Matroska, as 00:01:02.500000000
-        try:
-            hours, minutes, seconds = tag.split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        except ValueError:
-            return 0.0
-    return duration_of(stream, container) if len(container.streams) == 1 else 0.0
+    if len(container.streams) > 1:
+        return _tagged_duration(stream)
+    return duration_of(stream, container)
+
+
+def _tagged_duration(stream: VideoStream) -> float:
+    """Seconds by Matroska's tag, as 00:01:02.500000000; 0 where there is none or nonsense."""
+    try:
+        hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
+        length = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return 0.0
+    return max(0.0, length) if math.isfinite(length) else 0.0
 
 
 def _name(stream: VideoStream) -> str:
