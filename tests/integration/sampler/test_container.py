@@ -204,6 +204,10 @@ class TestRefusals:
         assert caught.value.facts == {"width": 64, "height": 48, "limit": 64 * 48 - 1}
         assert len(sample(path, limits=Limits(max_pixels=64 * 48))) == 2
 
+    def test_pictures_as_large_as_the_limit_pass_whatever_their_width(self, tmp_path: Path) -> None:
+        path = Clip(frames=2, width=80, height=48).write(tmp_path / "clip.mp4")
+        assert len(sample(path, limits=Limits(max_pixels=80 * 48))) == 2
+
     @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
     def test_large_pictures_are_refused_in_mid_stream(self, tmp_path: Path, codec: str) -> None:
         small = Clip(codec=codec, frames=30).write(tmp_path / "a.ts").read_bytes()

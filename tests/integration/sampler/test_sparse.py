@@ -200,7 +200,8 @@ class TestOddFiles:
         path.write_bytes(content)
         check(path, SAMPLINGS, fallback=False)
         with open_video(path) as container:
-            assert plan_film(container, EVERY).frames < 60
+            plan = plan_film(container, EVERY)
+        assert plan.frames == plan.expected_frames < 60
 
     @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
     def test_joined_and_cut_transport_streams(self, tmp_path: Path, codec: str) -> None:
@@ -261,6 +262,13 @@ class TestSpans:
             assert plan.frames < 80
             assert plan.expected_frames == pytest.approx(100, abs=3)
             clip = replace(clip, muxer={})
+
+    def test_a_jump_of_the_clock_promises_nothing(self, tmp_path: Path) -> None:
+        pts = [100 * index + (25 * 100 * 86_400 if index > 30 else 0) for index in range(60)]
+        path = Clip(frames=60, pts=pts, options=X264, gop=12).write(tmp_path / "clip.mkv")
+        with open_video(path) as container:
+            plan = plan_film(container, EVERY)
+        assert plan.frames == plan.expected_frames == 60
 
     def test_a_sound_film_promises_what_it_holds(self, tmp_path: Path) -> None:
         for kind in ("h264", "h264-ts", "vp9", "hevc"):

@@ -61,6 +61,9 @@ _STILLS = frozenset({"webp_pipe", "png_pipe", "jpeg_pipe"})
 #: A gap between two packets counts for at most so many seconds of running time: a jump of
 #: the clock by a day does not make a film of a minute too long.
 LONGEST_GAP_S = 60
+#: FFmpeg counts a picture's width up to the next multiple of its widest vector, at most 64, on
+#: each of at most 65,535 lines. `Decoder` holds pictures to the limit itself.
+_ALIGNMENT = 64 * 65_535
 #: Packets a second that a film of the longest duration may have.
 _MAX_RATE = 240
 #: Errors of the demuxer in a row after which the rest of the file is given up.
@@ -100,6 +103,7 @@ class DemuxCounters:
     packets: int = 0
     errors: int = 0
     running_s: float = 0.0  #: a long gap between two packets counts in part
+    clock_s: float = 0.0  #: the same with every gap as it is
 
 
 def open_video(source: Path | int, limits: Limits | None = None) -> Container:
@@ -211,17 +215,21 @@ class Container:
         """Whether this is one picture rather than a film."""
         return self.format in _STILLS or is_still(self._film)
 
-    def promised_frames(self, packets: int, running_s: float) -> int:
-        """Pictures that the header promises, where `packets` of them run for `running_s`.
+    def missing_frames(self) -> int:
+        """Pictures that the header promises, beyond the packets read since the last rewind.
 
-        More than `packets` where the file is cut. 0 where the header makes no promise, as
-        where the sound may be what lasts longer.
+        Meant for after the last packet. 0 where the header makes no promise, as where the
+        sound may be what lasts longer.
         """
-        if self._film.frames:
-            return self._film.frames
+        read, promised = self.counters, self._film.frames
+        if promised:
+            if "mp4" in self.format and len(self._film.index_entries):
+                # An edit list hides pictures that the header counts; the index has not got them.
+                promised = min(promised, len(self._film.index_entries))
+            return max(0, promised - read.packets)
         promised_s = promised_duration(self._film, self._av)
-        if promised_s > running_s + 1 and running_s > 0:
-            return round(packets * promised_s / running_s)
+        if promised_s > read.clock_s + 1 and read.clock_s > 0:
+            return round(read.packets * (promised_s / read.clock_s - 1))
         return 0
 
     # --- reading
@@ -264,10 +272,11 @@ class Container:
             counters.packets += 1
             clock = packet.dts if packet.dts is not None else packet.pts
             if clock is None or last is None or self.time_base is None:
-                counters.running_s += float(1 / self.average_fps)
+                gap = float(1 / self.average_fps)
             else:
                 gap = max(0.0, float((clock - last) * self.time_base))
-                counters.running_s += min(gap, LONGEST_GAP_S)
+            counters.running_s += min(gap, LONGEST_GAP_S)
+            counters.clock_s += gap
             last = clock if clock is not None else last
             longest = self.limits.max_duration_s
             if counters.running_s > longest + 1 or counters.packets > longest * _MAX_RATE:
@@ -300,7 +309,7 @@ class Container:
         if not context.is_open:
             options = {
                 "codec_whitelist": ",".join(sorted(DECODERS)),
-                "max_pixels": str(self.limits.max_pixels),
+                "max_pixels": str(self.limits.max_pixels + _ALIGNMENT),
             }
             if strict:
                 options["err_detect"] = "explode"

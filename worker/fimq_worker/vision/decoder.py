@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import av
 import av.logging
@@ -59,6 +60,9 @@ class Decoder:
                 error = str(failure) or type(failure).__name__
         lines = [line for _, _, line in log]
         self._check_size(lines)
+        for frame in frames:
+            if frame.width * frame.height > self._max_pixels:
+                self._refuse(frame.width, frame.height)
         return Decoded(frames, error, any(not _HARMLESS.search(line) for line in lines))
 
     def restart(self) -> None:
@@ -68,8 +72,10 @@ class Decoder:
     def _check_size(self, lines: Iterable[str]) -> None:
         for line in lines:
             if found := _TOO_LARGE.search(line):
-                width, height = (int(side) for side in found.groups() if side)
-                raise TooManyPixels(width=width, height=height, limit=self._max_pixels)
+                self._refuse(*(int(side) for side in found.groups() if side))
+
+    def _refuse(self, width: int, height: int) -> NoReturn:
+        raise TooManyPixels(width=width, height=height, limit=self._max_pixels)
 
 
 class logged:  # noqa: N801 - reads as what it does: `with logged() as log`

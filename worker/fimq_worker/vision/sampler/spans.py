@@ -58,7 +58,7 @@ def plan_film(
         spans = cut(index, order, segment_s=segment_s, tick_s=float(container.time_base or 1))
     fitted = sampling.for_length(whole.frames, min_samples=min_samples)
     wanted = _count(index, order, fitted, container)
-    expected = max(whole.frames, container.promised_frames(index.packets, running_s))
+    expected = whole.frames + container.missing_frames()
     return FilmPlan(
         frames=whole.frames,
         expected_frames=expected,
