@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -30,6 +30,7 @@ class Refusal:
 
     name: str
     reason: str
+    at_fault: Literal["runtime", "model", "nobody"] = "runtime"  #: nobody: it is not installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def choose(
         runtimes: what there is to choose from, best first.
 
     Raises:
+        ModelInvalid: every runtime that is installed finds fault with the model itself.
         RuntimeMissing: none passes, or not the one that was named.
     """
     if wanted != AUTO and wanted not in runtimes:
@@ -87,6 +89,8 @@ def choose(
         )
         refusals.append(judged)
     reasons = "; ".join(f"{refusal.name}: {refusal.reason}" for refusal in refusals)
+    if {refusal.at_fault for refusal in refusals} - {"nobody"} == {"model"}:
+        raise ModelInvalid(f"{package.manifest.label} cannot be used ({reasons})")
     raise RuntimeMissing(
         f"No runtime may judge with {package.manifest.label} ({reasons})",
         refusals=[refusal.name for refusal in refusals],
@@ -99,7 +103,7 @@ def _judge(name: str, load: Load, package: ModelPackage) -> tuple[Runtime, parit
         runtime = load(package)
         result = parity.measure(runtime, package)
     except ImportError:
-        return Refusal(name, "not installed")
+        return Refusal(name, "not installed", "nobody")
     except ModelInvalid as error:
-        return Refusal(name, error.message)
+        return Refusal(name, error.message, "model")
     return (runtime, result) if result.passes else Refusal(name, f"fails the parity gate: {result}")
