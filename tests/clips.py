@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -31,6 +31,8 @@ class Clip:
     sound: bool = False
     gop: int | None = None
     b_frames: int | None = None
+    #: Makes `frames` pictures of width x height.
+    content: Callable[[int, int, int], Iterable[NDArray[np.uint8]]] | None = None
 
     def write(self, path: Path) -> Path:
         """Encode the clip to `path`; its suffix names the container."""
@@ -48,7 +50,9 @@ class Clip:
             if self.rotation is not None:
                 film.set_display_rotation(self.rotation)
             sound = container.add_stream("aac", rate=8000, layout="mono") if self.sound else None
-            for index, picture in enumerate(pictures(self.frames, self.width, self.height)):
+            for index, picture in enumerate(
+                (self.content or pictures)(self.frames, self.width, self.height)
+            ):
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
                 frame = frame.reformat(format=self.pix_fmt)
                 frame.pts = self.pts[index] if self.pts is not None else index

@@ -20,20 +20,24 @@ def weights(classes: int) -> np.ndarray:
     return np.random.default_rng(classes).normal(0, 3, (3, classes)).astype(np.float32)
 
 
-def expected(crops: np.ndarray, classes: int) -> np.ndarray:
+#: Sees blue: a face tinted blue is manipulated, any other is not, by a wide margin.
+SEES_BLUE = np.array([[0, 0], [0, -100], [0, 95]], np.float32)
+
+
+def expected(crops: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """The same network in numpy."""
-    logits = (crops.astype(np.float32).mean(axis=(1, 2)) / 255) @ weights(classes)
+    logits = (crops.astype(np.float32).mean(axis=(1, 2)) / 255) @ matrix
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def make_network(classes: int, *, last: str = "Softmax") -> bytes:
+def make_network(classes: int, *, last: str = "Softmax", matrix: np.ndarray | None = None) -> bytes:
     """Mean colour, a matrix, softmax: tiny, and a real ONNX file."""
     helper, kinds = onnx.helper, onnx.TensorProto
     constants = {
         "axes": np.array([1, 2], np.int64),
         "white": np.array([255], np.float32),
-        "matrix": weights(classes),
+        "matrix": weights(classes) if matrix is None else matrix,
     }
     graph = helper.make_graph(
         [
@@ -59,15 +63,17 @@ def write_package(
     golden_change: float = 0.0,
     content: bytes | None = None,
     version: str = "1",
+    matrix: np.ndarray | None = None,
 ) -> Path:
     """Write a whole package. `golden_change` is added to the golden scores."""
     names = CLASSES[kind]
     folder.mkdir(parents=True, exist_ok=True)
-    content = make_network(len(names)) if content is None else content
+    matrix = weights(len(names)) if matrix is None else matrix
+    content = make_network(len(names), matrix=matrix) if content is None else content
     crops = np.random.default_rng(7).integers(0, 256, (8, 1, 1, 3)).astype(np.uint8)
     crops = np.broadcast_to(crops, (8, SIZE, SIZE, 3)).copy()
     (folder / "model.onnx").write_bytes(content)
-    scores = expected(crops, len(names)) + np.float32(golden_change)
+    scores = expected(crops, matrix) + np.float32(golden_change)
     np.savez(folder / "golden.npz", crops=crops, scores=scores)
     facts = {
         "name": f"tiny-{kind}",

@@ -1,125 +1,19 @@
-"""An installation of one's own: the real command, the real queue, a tiny real model."""
+"""Fixtures: an installation of one's own for each test."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fimq.embedded.locks import holder
-from fimq.ledger.database import Ledger
+from installation import Installation, installed
 from tinymodel import write_package
-
-PATIENCE_S = 120
-
-
-@dataclass
-class Installation:
-    """fimq as a user has it, in folders that end with the test."""
-
-    folder: Path
-    state_dir: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def data_dir(self) -> Path:
-        return self.folder / "data"
-
-    def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "fimq_api", *map(str, arguments)],
-            env=self.environment,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
-
-    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        try:
-            out, err = process.communicate(timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            pytest.fail(f"{arguments} did not end:\n{out}\n{err}\n{self.log()}")
-        assert "Traceback" not in err, err
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-    def documents(self, *arguments: str | Path) -> list[dict[str, Any]]:
-        """Run with `--json`; one document a line."""
-        ran = self.run(*arguments, "--json")
-        return [json.loads(line) for line in ran.stdout.splitlines()]
-
-    def judge(self, *files: Path, options: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        return self.documents("submit", *files, "--wait", *options)
-
-    def log(self) -> str:
-        path = self.state_dir / "worker.log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def ledger(self) -> Ledger:
-        return Ledger(f"sqlite:///{self.data_dir / 'ledger.sqlite3'}")
-
-    @property
-    def worker_pid(self) -> int | None:
-        return holder(self.state_dir / "worker.lock")
-
-    def processes(self) -> list[int]:
-        """Every process of this installation, by its state folder in the environment."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == os.getpid():
-                continue
-            try:
-                known = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            if state != "Z" and str(self.state_dir).encode() in known:
-                found.append(int(entry.name))
-        return found
-
-
-def until(met: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
-    """Wait for something that other processes bring about, looking often."""
-    deadline = time.monotonic() + seconds
-    while not (answer := met()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.02)
-    return answer
 
 
 @pytest.fixture
-def installation(tmp_path: Path, state_dir: Path, face_models: Path) -> Iterator[Installation]:
+def installation(tmp_path: Path, face_models: Path) -> Iterator[Installation]:
+    """fimq with the tiny model as its default one."""
     write_package(tmp_path / "models" / "default")
-    made = Installation(tmp_path, state_dir)
-    made.environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("FIMQ_")},
-        "FIMQ_DATA_DIR": str(made.data_dir),
-        "FIMQ_STATE_DIR": str(state_dir),
-        "FIMQ_MODELS_DIR": str(tmp_path / "models"),
-        "FIMQ_FACE_MODELS_DIR": str(face_models),
-        "FIMQ_LEASE_SECONDS": "3",
-        "FIMQ_SWEEP_SECONDS": "0.5",
-        "FIMQ_RETRY_SECONDS": "0",
-        "FIMQ_RING_SECONDS": "2",
-        "FIMQ_SLOTS": "2",
-        "COLUMNS": "80",
-        "NO_COLOR": "1",
-    }
-    yield made
-    made.run("down")
-    for pid in made.processes():
-        os.kill(pid, signal.SIGKILL)
+    with installed(tmp_path, face_models) as made:
+        yield made
