@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from fimq.embedded.locks import holder
 from fimq.ledger.database import Ledger
+from fimq.ledger.tables import Job, Step
 
 PATIENCE_S = 120
 
@@ -40,10 +42,8 @@ class Installation:
             [sys.executable, "-m", "fimq_api", *map(str, arguments)],
             env=self.environment,
             cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
-            **options,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
         )
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -76,6 +76,25 @@ class Installation:
     def worker_pid(self) -> int | None:
         return holder(self.state_dir / "worker.lock")
 
+    def job(self, job_id: str) -> Job:
+        """A job's row, now."""
+        return self.rows(Job, id=job_id)[0]
+
+    def steps(self, job_id: str) -> list[Step]:
+        """A job's steps, now."""
+        return self.rows(Step, job_id=job_id)
+
+    def rows(self, table: Any, **where: Any) -> list[Any]:
+        """Rows of the ledger, now."""
+        ledger = self.ledger()
+        try:
+            with ledger.read() as session:
+                found = list(session.scalars(select(table).filter_by(**where)))
+                session.expunge_all()
+                return found
+        finally:
+            ledger.close()
+
     def processes(self) -> list[int]:
         """Every process of this installation, by its state folder in the environment."""
         found = []
@@ -90,6 +109,29 @@ class Installation:
             if state != "Z" and str(self.state_dir).encode() in known:
                 found.append(int(entry.name))
         return found
+
+
+def children(pid: int) -> list[int]:
+    """The decode children of a worker; they have no environment to be known by."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (facts := _stat(entry)) and facts[1] == str(pid):
+            command = (entry / "cmdline").read_bytes()
+            found += [int(entry.name)] * (b"fimq_worker.child" in command)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be buried does not."""
+    facts = _stat(Path(f"/proc/{pid}"))
+    return facts is not None and facts[0] != "Z"
+
+
+def _stat(entry: Path) -> list[str] | None:
+    try:
+        return (entry / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
 
 
 def until(met: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
