@@ -8,7 +8,7 @@ import click
 
 from fimq.errors import WrongState
 from fimq.identifiers import short
-from fimq.ledger import claims, reading
+from fimq.ledger import completion, reading
 from fimq.ledger.database import Ledger
 from fimq_api.cli.house import open_house
 from fimq_api.cli.options import Command
@@ -29,7 +29,7 @@ def cancel(*, job: str, waits: bool) -> None:
     with open_house() as house:
         with house.ledger.read() as session:
             found = reading.find_job(session, job)
-        if not claims.cancel(house.ledger, found.id):
+        if not completion.cancel(house.ledger, found.id):
             with house.ledger.read() as session:
                 state = reading.record(session, found.id).job.state
             raise WrongState(f"{found.name} has ended already: it is {state}")

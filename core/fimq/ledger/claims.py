@@ -6,25 +6,20 @@ with each claim, so that a worker that lost its step changes nothing when it com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Update, insert, select, update
+from sqlalchemy import CursorResult, Update, select, update
 from sqlalchemy.orm import Session
 
-from fimq.errors import FimqError
-from fimq.identifiers import new_id
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import (
     JobState,
-    StepKind,
     StepState,
-    job_sources,
-    step_sources,
 )
-from fimq.ledger.tables import Event, Face, Job, Sample, Step, Track, VerdictRow, Video
+from fimq.ledger.tables import Job, Step, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +121,15 @@ def beat(ledger: Ledger, worker_id: str, held: Sequence[Claim], lease: float) ->
     return [claim for claim in held if (claim.step_id, claim.fence) not in kept]
 
 
-def _held(step: Claim) -> tuple[Any, ...]:
+def held_by(step: Claim) -> tuple[Any, ...]:
+    """The condition under which a step is still held by this claim."""
     return (Step.id == step.step_id, Step.fence == step.fence, Step.state == StepState.CLAIMED)
 
 
 def report_progress(ledger: Ledger, held: Claim, done: int) -> bool:
     """Say how many samples of a step are done. False: the claim was lost."""
     with ledger.write() as session:
-        return bool(changed(session, update(Step).where(*_held(held)).values(progress=done)))
+        return bool(changed(session, update(Step).where(*held_by(held)).values(progress=done)))
 
 
 def give_back(ledger: Ledger, held: Claim) -> bool:
@@ -143,7 +139,7 @@ def give_back(ledger: Ledger, held: Claim) -> bool:
             changed(
                 session,
                 update(Step)
-                .where(*_held(held))
+                .where(*held_by(held))
                 .values(
                     state=StepState.READY,
                     worker_id=None,
@@ -173,230 +169,9 @@ def let_go(ledger: Ledger, held: Claim) -> None:
 def record_plan(ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int) -> bool:
     """Write what the probe found and how many samples are planned. False: the claim was lost."""
     with ledger.write() as session:
-        if session.scalar(select(Step.id).where(*_held(held))) is None:
+        if session.scalar(select(Step.id).where(*held_by(held))) is None:
             return False
         job = session.get_one(Job, held.job_id)
         job.samples_planned = samples
         session.execute(update(Video).where(Video.id == job.video_id).values(probe=probe))
         return True
-
-
-def complete_plan(
-    ledger: Ledger, held: Claim, *, spans: list[dict[str, Any]], samples: int
-) -> list[str] | None:
-    """End the plan of a long video: its segments become steps.
-
-    Returns the ids of the new steps, to be rung for, or None if the claim was lost.
-    """
-    with ledger.write() as session:
-        if not _end_step(session, held, StepState.DONE):
-            return None
-        steps = [
-            Step(
-                id=new_id(),
-                tenant=held.tenant,
-                job_id=held.job_id,
-                kind=StepKind.SEGMENT,
-                ordinal=ordinal,
-                lane=held.lane,
-                payload=span,
-                rung_at=now(),
-            )
-            for ordinal, span in enumerate(spans)
-        ]
-        session.add_all(steps)
-        session.execute(
-            update(Job)
-            .where(Job.id == held.job_id)
-            .values(segments=len(spans), segments_left=len(spans), samples_planned=samples)
-        )
-        session.flush()
-        return [step.id for step in steps]
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentRows:
-    """What the analysis of one span of a video found, as rows."""
-
-    samples: list[dict[str, Any]]
-    faces: list[dict[str, Any]]
-    report: dict[str, Any]
-
-
-def complete_segment(ledger: Ledger, held: Claim, rows: SegmentRows) -> tuple[bool, str | None]:
-    """Write a segment's rows and end its step, or do nothing if the claim was lost.
-
-    One transaction: rows, step, counter, and the finish step when this was the last
-    segment. Returns (written, id of the finish step if it was just made).
-    """
-    with ledger.write() as session:
-        if not _end_step(session, held, StepState.DONE, report=rows.report):
-            return False, None
-        _write_rows(session, held, rows)
-        session.execute(
-            update(Job)
-            .where(Job.id == held.job_id)
-            .values(
-                segments_left=Job.segments_left - 1,
-                samples_done=Job.samples_done + len(rows.samples),
-            )
-        )
-        left = session.scalar(select(Job.segments_left).where(Job.id == held.job_id))
-        if left != 0:
-            return True, None
-        step = Step(
-            id=new_id(),
-            tenant=held.tenant,
-            job_id=held.job_id,
-            kind=StepKind.FINISH,
-            lane=held.lane,
-            rung_at=now(),
-        )
-        session.add(step)
-        session.flush()
-        return True, step.id
-
-
-#: Reads a job's rows in the transaction that ends it, and returns the columns of its
-#: verdict, the rows of its tracks, and the track of each (frame_index, ordinal).
-Judge = Callable[
-    [Session, str],
-    tuple[dict[str, Any], list[dict[str, Any]], dict[tuple[int, int], int]],
-]
-
-
-def complete_job(
-    ledger: Ledger,
-    held: Claim,
-    judge: Judge,
-    *,
-    rows: SegmentRows | None = None,
-    samples: int | None = None,
-) -> bool:
-    """End a job with its verdict, or do nothing if the claim was lost.
-
-    One transaction: for a video of one segment its rows, then tracks, verdict, event and
-    the job's state. `judge` computes the verdict from the rows as written.
-    """
-    with ledger.write() as session:
-        if not _end_step(session, held, StepState.DONE, report=rows.report if rows else None):
-            return False
-        if rows is not None:
-            _write_rows(session, held, rows)
-            session.execute(
-                update(Job)
-                .where(Job.id == held.job_id)
-                .values(
-                    segments=1,
-                    segments_left=0,
-                    samples_planned=samples,
-                    samples_done=len(rows.samples),
-                )
-            )
-        session.flush()
-        verdict, tracks, assigned = judge(session, held.job_id)
-        for (frame_index, ordinal), track in assigned.items():
-            session.execute(
-                update(Face)
-                .where(
-                    Face.job_id == held.job_id,
-                    Face.frame_index == frame_index,
-                    Face.ordinal == ordinal,
-                )
-                .values(track=track)
-            )
-        own = {"job_id": held.job_id, "tenant": held.tenant}
-        session.add_all(Track(**own, **track) for track in tracks)
-        session.add(VerdictRow(**own, **verdict))
-        return end_job(session, held.job_id, JobState.DONE)
-
-
-def fail_step(
-    ledger: Ledger, held: Claim, error: FimqError, *, final: bool, executions: int, wait: float
-) -> StepState | None:
-    """Count an error against a step: run it again later, or fail its job.
-
-    Returns the step's new state (READY or FAILED), or None if the claim was lost.
-
-    Args:
-        ledger: where the step is.
-        held: the claim that met the error.
-        error: what was met.
-        final: the content itself is at fault, so that another try is useless.
-        executions: errors after which the job fails.
-        wait: seconds before the step is ready again.
-    """
-    with ledger.write() as session:
-        step = session.scalar(select(Step).where(*_held(held)))
-        if step is None:
-            return None
-        spent = step.executions + 1
-        failed = final or spent >= executions
-        facts = {"error_code": error.code, "error_detail": error.message}
-        step.executions = spent
-        session.flush()
-        if failed:
-            _end_step(session, held, StepState.FAILED, **facts)
-            end_job(session, held.job_id, JobState.FAILED, **facts)
-            return StepState.FAILED
-        session.execute(
-            update(Step)
-            .where(*_held(held))
-            .values(
-                state=StepState.READY,
-                worker_id=None,
-                lease_until=None,
-                not_before=now(wait),
-                rung_at=None,
-                progress=0,
-                **facts,
-            )
-        )
-        return StepState.READY
-
-
-def cancel(ledger: Ledger, job_id: str) -> bool:
-    """Cancel a job that has not ended. A worker that holds its steps learns by its beat.
-
-    Returns False when the job had ended already.
-    """
-    with ledger.write() as session:
-        return end_job(session, job_id, JobState.CANCELLED)
-
-
-def end_job(session: Session, job_id: str, state: JobState, **facts: Any) -> bool:
-    """Bring a job to its end: state, its open steps, and its one event. False: it had ended."""
-    ended = changed(
-        session,
-        update(Job)
-        .where(Job.id == job_id, Job.state.in_(job_sources(state)))
-        .values(state=state, ended_at=now(), **facts),
-    )
-    if not ended:
-        return False
-    session.execute(
-        update(Step)
-        .where(Step.job_id == job_id, Step.state.in_(step_sources(StepState.CANCELLED)))
-        .values(state=StepState.CANCELLED)
-    )
-    tenant = session.scalar(select(Job.tenant).where(Job.id == job_id))
-    session.add(Event(id=new_id(), tenant=tenant, job_id=job_id, kind=f"job.{state}"))
-    session.flush()
-    return True
-
-
-def _end_step(session: Session, held: Claim, state: StepState, **facts: Any) -> bool:
-    return bool(
-        changed(
-            session,
-            update(Step).where(*_held(held)).values(state=state, lease_until=None, **facts),
-        )
-    )
-
-
-def _write_rows(session: Session, held: Claim, rows: SegmentRows) -> None:
-    own = {"job_id": held.job_id, "tenant": held.tenant}
-    if rows.samples:
-        session.execute(insert(Sample), [{**own, **row} for row in rows.samples])
-    if rows.faces:
-        session.execute(insert(Face), [{**own, **row} for row in rows.faces])

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select, update
 
 from fimq.errors import WorkerLost
-from fimq.ledger.claims import changed, end_job
+from fimq.ledger.claims import changed
 from fimq.ledger.clock import now
+from fimq.ledger.completion import end_job
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import JobState, StepState
 from fimq.ledger.tables import Step

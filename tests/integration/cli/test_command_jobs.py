@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fimq.errors import Truncated
-from fimq.ledger import claims, submission
+from fimq.ledger import claims, completion, submission
 from fimq.ledger.database import Ledger
 from fimq.ledger.submission import Content, Request
 from fimq_api.cli import watch
@@ -61,7 +61,7 @@ def failed(ledger: Ledger) -> str:
     made = submission.submit(ledger, VIDEO, Request(rescan=True))
     held = claims.claim(ledger, made.step_id or "", "w", 30)
     assert held
-    claims.fail_step(ledger, held, Truncated(), final=True, executions=3, wait=0)
+    completion.fail_step(ledger, held, Truncated(), final=True, executions=3, wait=0)
     return made.job_id
 
 
@@ -128,7 +128,7 @@ def test_a_known_verdict_has_the_date_when_it_was_made(ledger, run) -> None:
         "policy": {"version": 1}, "sampling": "every:25", "runtime": {}, "versions": {},
         "notes": [], "created_at": datetime(2020, 2, 2, tzinfo=UTC),
     }  # fmt: skip
-    assert claims.complete_job(ledger, held, lambda *_: (columns, [], {}), samples=1)
+    assert completion.complete_job(ledger, held, lambda *_: (columns, [], {}), samples=1)
     again = submission.submit(ledger, VIDEO, request)
     assert again.reused_from == made.job_id
     assert "known since 2020-02-02" in run("watch", again.job_id)[1]

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select, update
 
 from fimq.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, Truncated, WrongState
-from fimq.ledger import claims, deletion, events, presence, reading, submission
-from fimq.ledger.claims import SegmentRows
+from fimq.ledger import claims, completion, deletion, events, presence, reading, submission
 from fimq.ledger.clock import now
+from fimq.ledger.completion import SegmentRows
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import JobState, StepState
 from fimq.ledger.submission import Content, Request
@@ -48,7 +48,7 @@ def start(ledger: Ledger, request: Request = REQUEST) -> tuple[str, claims.Claim
 
 def finish(ledger: Ledger, request: Request = REQUEST) -> str:
     job, held = start(ledger, request)
-    assert claims.complete_job(ledger, held, verdict, rows=rows(0), samples=1)
+    assert completion.complete_job(ledger, held, verdict, rows=rows(0), samples=1)
     return job
 
 
@@ -131,12 +131,12 @@ class TestClaims:
 
     def test_a_step_that_is_not_due_is_not_taken(self, ledger: Ledger) -> None:
         _, held = start(ledger)
-        claims.fail_step(ledger, held, Truncated(), final=False, executions=3, wait=60)
+        completion.fail_step(ledger, held, Truncated(), final=False, executions=3, wait=60)
         assert claims.claim(ledger, held.step_id, "w", 30) is None
 
     def test_an_error_of_the_content_ends_the_job_at_once(self, ledger: Ledger) -> None:
         job, held = start(ledger)
-        claims.fail_step(ledger, held, Truncated(), final=True, executions=3, wait=0)
+        completion.fail_step(ledger, held, Truncated(), final=True, executions=3, wait=0)
         assert (job_of(ledger, job).state, job_of(ledger, job).error_code) == (
             "failed",
             "truncated",
@@ -144,7 +144,7 @@ class TestClaims:
 
     def test_the_last_of_two_segments_makes_one_finish(self, ledger: Ledger) -> None:
         job, held = start(ledger)
-        steps = claims.complete_plan(ledger, held, spans=[{}, {}], samples=2)
+        steps = completion.complete_plan(ledger, held, spans=[{}, {}], samples=2)
         assert steps
         pair = [claims.claim(ledger, step, "w", 30) for step in steps]
         barrier = threading.Barrier(2)
@@ -153,7 +153,7 @@ class TestClaims:
             barrier.wait()
             segment = pair[number]
             assert segment
-            return claims.complete_segment(ledger, segment, rows(number * 25))
+            return completion.complete_segment(ledger, segment, rows(number * 25))
 
         with ThreadPoolExecutor(2) as pool:
             ends = list(pool.map(one, range(2)))
@@ -163,11 +163,11 @@ class TestClaims:
 
     def test_a_cancelled_job_is_let_go_by_its_worker(self, ledger: Ledger) -> None:
         job, held = start(ledger)
-        assert claims.cancel(ledger, job)
+        assert completion.cancel(ledger, job)
         with ledger.read() as session:
             assert reading.held_steps(session, job) == 1
         assert claims.beat(ledger, "w", [held], 30) == [held]
-        assert not claims.complete_job(ledger, held, verdict, rows=rows(0), samples=1)
+        assert not completion.complete_job(ledger, held, verdict, rows=rows(0), samples=1)
         claims.let_go(ledger, held)
         with ledger.read() as session:
             assert reading.held_steps(session, job) == 0
@@ -210,7 +210,7 @@ class TestAfterwards:
         with pytest.raises(WrongState):
             submission.retry(ledger, job)
         other, _ = start(ledger, Request(lane="urgent"))
-        claims.cancel(ledger, other)
+        completion.cancel(ledger, other)
         made = submission.retry(ledger, other)
         assert job_of(ledger, made.job_id).lane == "urgent"
         with pytest.raises(WrongState):

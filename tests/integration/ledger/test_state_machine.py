@@ -22,9 +22,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from fimq.errors import DecoderCrash, IdempotencyConflict, Truncated, WrongState
-from fimq.ledger import claims, submission
-from fimq.ledger.claims import Claim, SegmentRows
+from fimq.ledger import claims, completion, submission
+from fimq.ledger.claims import Claim
 from fimq.ledger.clock import now
+from fimq.ledger.completion import SegmentRows
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import JOB_ENDED, JobState, StepKind, StepState
 from fimq.ledger.submission import Content, Request
@@ -110,7 +111,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(job=jobs)
     def cancel(self, job: str) -> None:
         before = self._job(job).state
-        assert claims.cancel(self.ledger, job) == (before not in JOB_ENDED)
+        assert completion.cancel(self.ledger, job) == (before not in JOB_ENDED)
 
     @rule(target=jobs, job=jobs)
     def retry(self, job: str) -> Any:
@@ -161,13 +162,13 @@ class LedgerMachine(RuleBasedStateMachine):
         held, _ = claim
         mine = self._is_mine(held)
         if held.kind == StepKind.SEGMENT:
-            done, _finish = claims.complete_segment(self.ledger, held, _rows(held.ordinal))
+            done, _finish = completion.complete_segment(self.ledger, held, _rows(held.ordinal))
         elif held.kind == StepKind.PLAN and segments > 1:
             spans = [{"n": number} for number in range(segments)]
-            done = claims.complete_plan(self.ledger, held, spans=spans, samples=9) is not None
+            done = completion.complete_plan(self.ledger, held, spans=spans, samples=9) is not None
         else:
             rows = _rows(0) if held.kind == StepKind.PLAN else None
-            done = claims.complete_job(self.ledger, held, _verdict, rows=rows, samples=1)
+            done = completion.complete_job(self.ledger, held, _verdict, rows=rows, samples=1)
         assert done == mine, "a late worker wrote, or the holder could not"
 
     @rule(claim=held, final=st.booleans())
@@ -175,7 +176,7 @@ class LedgerMachine(RuleBasedStateMachine):
         held, _ = claim
         mine = self._is_mine(held)
         error = Truncated() if final else DecoderCrash()
-        state = claims.fail_step(
+        state = completion.fail_step(
             self.ledger, held, error, final=final, executions=EXECUTIONS, wait=0
         )
         assert (state is not None) == mine

@@ -20,7 +20,7 @@ from fimq.errors import (
     ServiceError,
     Truncated,
 )
-from fimq.ledger import claims, presence, reading, submission
+from fimq.ledger import completion, presence, reading, submission
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import StepState
@@ -120,7 +120,7 @@ class TestStep:
         self, bench: Bench
     ) -> None:
         def cancelled_meanwhile(held: Held) -> None:
-            claims.cancel(bench.ledger, held.claim.job_id)
+            completion.cancel(bench.ledger, held.claim.job_id)
             raise Stopped
 
         step = bench.run(cancelled_meanwhile)

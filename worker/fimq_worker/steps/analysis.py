@@ -16,8 +16,8 @@ import numpy as np
 from sqlalchemy import select
 
 from fimq.errors import ModelChanged
-from fimq.ledger import claims
-from fimq.ledger.claims import SegmentRows
+from fimq.ledger import claims, completion
+from fimq.ledger.completion import SegmentRows
 from fimq.ledger.database import Ledger
 from fimq.ledger.tables import Job, Step
 from fimq.policy.rules import find_policy
@@ -77,7 +77,9 @@ class Analyst:
                 raise Stopped
             if len(plan.spans) > 1:
                 spans = [{"span": span.to_dict(), "sampling": plan.sampling} for span in plan.spans]
-                steps = claims.complete_plan(self.ledger, claim, spans=spans, samples=plan.samples)
+                steps = completion.complete_plan(
+                    self.ledger, claim, spans=spans, samples=plan.samples
+                )
                 if steps is None:
                     raise Stopped
                 return steps
@@ -98,7 +100,7 @@ class Analyst:
                 span,
                 claim.payload["sampling"],
             )
-        written, finish = claims.complete_segment(self.ledger, claim, rows)
+        written, finish = completion.complete_segment(self.ledger, claim, rows)
         if not written:
             raise Stopped
         return [finish] if finish else []
@@ -131,7 +133,9 @@ class Analyst:
             runtime=classifier.facts(),
             planned=planned,
         )
-        if not claims.complete_job(self.ledger, held.claim, judgement, rows=rows, samples=planned):
+        if not completion.complete_job(
+            self.ledger, held.claim, judgement, rows=rows, samples=planned
+        ):
             raise Stopped
 
     @contextmanager

@@ -6,7 +6,7 @@ import structlog
 
 from fimq.doorbell import Doorbell
 from fimq.errors import BrokerUnreachable, FimqError, LedgerUnreachable, UnexpectedFailure
-from fimq.ledger import claims
+from fimq.ledger import claims, completion
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import StepKind, StepState
 from fimq.settings import Settings
@@ -85,7 +85,7 @@ class StepRunner:
         log.info("step dropped: it is no longer ours")
 
     def _fail(self, held: Held, error: FimqError) -> None:
-        state = claims.fail_step(
+        state = completion.fail_step(
             self.ledger,
             held.claim,
             error,
