@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from fimq.embedded.locks import usable
 from fimq.errors import ServiceError
@@ -51,7 +53,7 @@ def binary() -> Path:
 
 def answers(socket: Path) -> bool:
     """Whether a server answers on this socket."""
-    client = Redis(unix_socket_path=str(socket), socket_timeout=2)
+    client = _client(socket, 2)
     try:
         return bool(client.ping())
     except (RedisError, OSError):
@@ -106,7 +108,7 @@ def stop(socket: Path) -> None:
     """Stop the server on `socket`, keeping its queue on disk. Harmless when none runs."""
     if not answers(socket):
         return
-    client = Redis(unix_socket_path=str(socket), socket_timeout=10)
+    client = _client(socket, 10)
     try:
         client.shutdown(save=False, nosave=False)
     except (RedisError, OSError):
@@ -117,3 +119,10 @@ def stop(socket: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while answers(socket) and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+def _client(socket: Path, timeout: float) -> Redis:
+    # The library's own retries take seconds to find out that nobody listens any more.
+    return Redis(
+        unix_socket_path=str(socket), socket_timeout=timeout, retry=Retry(NoBackoff(), 0)
+    )
