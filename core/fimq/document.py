@@ -51,6 +51,16 @@ def job_document(record: JobRecord, progress: Progress | None = None) -> dict[st
         "counts": None,
         "coverage": None,
         "segments": [],
+        "tracks": [
+            {
+                "track": track.ordinal,
+                "start_s": track.start_s,
+                "end_s": track.end_s,
+                "faces": track.scored,
+                "score": track.score,
+            }
+            for track in record.tracks
+        ],
         "model": None,
         "policy": None,
         "sampling": job.options.get("sampling"),

@@ -68,9 +68,13 @@ def _print(
             f"{words.score(part['score'])}",
             markup=False,
         )
+    if document["segments"]:
+        limit = words.score(document["model"]["thresholds"]["high_recall"])
+        text = f"runs of pictures above {limit}, each pooled by itself; a face pools all of its own"
+        console.print(_INDENT + text, markup=False)
     if document["method"]:
         console.print(f"{'method':<11}looks like {document['method']}", markup=False)
-    _paragraph(console, "means", words.MEANINGS[document["outcome"]])
+    _paragraph(console, "means", words.meaning(document))
     counts = document["counts"]
     _paragraph(
         console,

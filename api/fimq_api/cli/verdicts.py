@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from fimq_api.cli import words
+
+#: Widest name in a table of 80 columns.
+_NAME = 34
 
 
 def print_verdicts(documents: list[dict[str, Any]]) -> None:
@@ -50,7 +52,7 @@ def print_verdict(document: dict[str, Any]) -> None:
         f"{counts['samples_with_faces']} with a face"
     )
     console.print("  " + "  ·  ".join(facts), markup=False)
-    if place := words.where(document):
+    if place := words.suspect(document):
         console.print(f"  most suspect: {place}", markup=False)
     if document["reused_from"]:
         console.print(
@@ -65,24 +67,22 @@ def print_verdict(document: dict[str, Any]) -> None:
 
 
 def print_table(documents: list[dict[str, Any]]) -> None:
-    """Several verdicts as a table."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("video", overflow="ellipsis", no_wrap=True, max_width=24)
-    table.add_column("outcome", no_wrap=True)
-    for name in ("score", "faces", "samples"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold")
+    """Several verdicts as a table; below each line the job and why."""
+    console = Console(highlight=False, emoji=False, soft_wrap=True)
+    width = max(5, min(_NAME, max(len(document["name"]) for document in documents)))
+    console.print(
+        f"{'video':<{width}}  {'outcome':<21}  score  faces  samples", style="bold", markup=False
+    )
     for document in documents:
         counts = document["counts"] or {}
-        why = ", ".join(filter(None, (words.reason(document), words.where(document))))
-        table.add_row(
-            Text(document["name"]),
-            Text(words.outcome(document), style=words.colour(document)),
-            words.score(document["score"]),
-            str(counts.get("tracks", "-")),
-            "-" if not counts else f"{counts['samples_decoded']}/{counts['samples_planned']}",
-            Text(why),
+        samples = f"{counts['samples_decoded']}/{counts['samples_planned']}" if counts else "-"
+        line = Text(f"{words.middle(document['name'], width):<{width}}  ")
+        line.append(f"{words.outcome(document):<21}", style=words.colour(document))
+        line.append(
+            f"  {words.score(document['score']):>5}  {counts.get('tracks', '-'):>5}  {samples:>7}"
         )
-    Console(highlight=False).print(table)
+        console.print(line)
+        why = ": ".join(filter(None, (words.reason(document), words.suspect(document))))
+        console.print(f"  {words.tag(document)}  {why}".rstrip(), markup=False, style="dim")
     for note in sorted({note for document in documents for note in document["notes"]}):
         click.echo(f"note: {note}")

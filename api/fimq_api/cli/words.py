@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,12 @@ MEANINGS = {
     "no_manipulation_found": "No face scored above the model's high-recall threshold. That "
     "does not prove that nothing was manipulated.",
     "not_applicable": "There was nothing that the model can judge; the video has no score.",
+    "too_few_faces": "Too few faces were seen to say anything. A still picture, or a face in "
+    "a few samples only, is never cleared and never accused.",
+    "low_coverage": "Too little of the video could be decoded to clear it. What was decoded "
+    "does not suffice to accuse it.",
+    "too_little_support": "A face scored high, but in too few pictures in a row or in too poor "
+    "quality to accuse. A person should look.",
 }
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -117,14 +123,40 @@ def sparkline(points: Iterable[tuple[float, float]], duration: float, width: int
 
 
 def where(document: dict[str, Any], limit: int = 3) -> str:
-    """The suspect seconds in words: `face 2, 1:10-1:26`; of the most suspect face, if any."""
-    parts: Sequence[dict[str, Any]] = document["segments"]
-    own = [part for part in parts if part["track"] == document["track"]]
-    if not own:
-        # The highest score had no run of faces: what is left are runs of other faces.
-        strongest = sorted(parts, key=lambda part: -part["score"])
-        own = [part for part in parts if strongest and part["track"] == strongest[0]["track"]]
-    text = ", ".join(span(part) for part in own[:limit])
-    if len(own) > limit:
-        text += f" and {len(own) - limit} more"
-    return f"face {own[0]['track'] + 1}, {text}" if own else ""
+    """The most suspect face and its seconds: `face 2, 1:10-1:26`."""
+    if document["track"] is None:
+        return ""
+    face = f"face {document['track'] + 1}"
+    own = [part for part in document["segments"] if part["track"] == document["track"]]
+    if own:
+        more = f" and {len(own) - limit} more" if len(own) > limit else ""
+        return f"{face}, {', '.join(span(part) for part in own[:limit])}{more}"
+    track = next(
+        (track for track in document["tracks"] if track["track"] == document["track"]), None
+    )
+    if track is None:
+        return face
+    if track["faces"] == 1:
+        return f"{face}, {clock(track['start_s'])}, in one picture only"
+    return f"{face}, {span(track)}"
+
+
+def suspect(document: dict[str, Any]) -> str:
+    """`where`, if the score is high enough that a person should know."""
+    if document["score"] is None or document["outcome"] == "no_manipulation_found":
+        return ""
+    above = document["score"] >= document["model"]["thresholds"]["high_recall"]
+    return where(document) if above else ""
+
+
+def meaning(document: dict[str, Any]) -> str:
+    """What the outcome means, for this reason."""
+    return MEANINGS.get(document["reason"] or "", MEANINGS[document["outcome"]])
+
+
+def middle(name: str, width: int) -> str:
+    """A name cut in its middle: beginnings and endings tell names apart."""
+    if len(name) <= width:
+        return name
+    tail = (width - 1) // 2
+    return f"{name[: width - 1 - tail]}…{name[len(name) - tail :]}"

@@ -123,6 +123,4 @@ def stop(socket: Path) -> None:
 
 def _client(socket: Path, timeout: float) -> Redis:
     # The library's own retries take seconds to find out that nobody listens any more.
-    return Redis(
-        unix_socket_path=str(socket), socket_timeout=timeout, retry=Retry(NoBackoff(), 0)
-    )
+    return Redis(unix_socket_path=str(socket), socket_timeout=timeout, retry=Retry(NoBackoff(), 0))

@@ -145,6 +145,11 @@ class JobRecord:
     job: Job
     video: Video
     verdict: VerdictRow | None
+    tracks: list[Track]  #: those with the highest scores, at most `MOST_TRACKS`
+
+
+#: Tracks that a job's document names; a crowd has thousands.
+MOST_TRACKS = 20
 
 
 def record(session: Session, job_id: str) -> JobRecord:
@@ -156,13 +161,26 @@ def record(session: Session, job_id: str) -> JobRecord:
     job = session.get(Job, job_id)
     if job is None:
         raise JobNotFound(f"there is no job {job_id}")
-    return JobRecord(job, session.get_one(Video, job.video_id), session.get(VerdictRow, job_id))
+    tracks = session.scalars(
+        select(Track)
+        .where(Track.job_id == _source(session, job_id), Track.score.is_not(None))
+        .order_by(Track.score.desc(), Track.ordinal)
+        .limit(MOST_TRACKS)
+    ).all()
+    return JobRecord(
+        job, session.get_one(Video, job.video_id), session.get(VerdictRow, job_id), list(tracks)
+    )
+
+
+def _source(session: Session, job_id: str) -> str:
+    """The job that holds the evidence: another one where its verdict was reused."""
+    verdict = session.get(VerdictRow, job_id)
+    return verdict.reused_from if verdict is not None and verdict.reused_from else job_id
 
 
 def evidence_of(session: Session, job_id: str) -> tuple[list[Sample], list[Face], list[Track]]:
     """Samples, faces and tracks behind a verdict; those of its origin where it was reused."""
-    verdict = session.get(VerdictRow, job_id)
-    source = verdict.reused_from if verdict is not None and verdict.reused_from else job_id
+    source = _source(session, job_id)
     samples = session.scalars(
         select(Sample).where(Sample.job_id == source).order_by(Sample.frame_index)
     ).all()

@@ -46,21 +46,43 @@ def test_a_line_has_its_width_whatever_the_points(points, duration, width) -> No
     assert len(words.sparkline(points, duration, width)) == width
 
 
-def test_where_names_the_face_and_its_seconds() -> None:
+def document(track: int | None, segments: list[dict[str, float]], faces: int = 9) -> dict:
+    return {
+        "outcome": "uncertain",
+        "reason": "between_thresholds",
+        "score": 0.6,
+        "model": {"thresholds": {"high_recall": 0.3, "high_precision": 0.9}},
+        "track": track,
+        "segments": segments,
+        "tracks": [{"track": 7, "start_s": 401, "end_s": 409, "faces": faces, "score": 0.6}],
+    }
+
+
+def test_where_names_the_most_suspect_face_and_its_seconds() -> None:
     parts = [
         {"track": 1, "start_s": 70 + 20 * n, "end_s": 86 + 20 * n, "score": 0.7} for n in range(5)
     ]
-    document = {"segments": parts, "track": 1}
-    assert words.where(document) == "face 2, 1:10-1:26, 1:30-1:46, 1:50-2:06 and 2 more"
-    assert words.where({"segments": [], "track": None}) == ""
+    assert words.where(document(1, parts)) == "face 2, 1:10-1:26, 1:30-1:46, 1:50-2:06 and 2 more"
+    assert words.where(document(None, [])) == ""
 
 
-def test_where_the_highest_face_has_no_run_the_strongest_run_is_named() -> None:
-    parts = [
-        {"track": 1, "start_s": 0, "end_s": 9, "score": 0.4},
-        {"track": 3, "start_s": 20, "end_s": 29, "score": 0.6},
-    ]
-    assert words.where({"segments": parts, "track": 7}) == "face 4, 0:20-0:29"
+def test_where_the_most_suspect_face_has_no_run_it_is_named_all_the_same() -> None:
+    parts = [{"track": 1, "start_s": 0, "end_s": 9, "score": 0.7}]
+    assert words.where(document(7, parts)) == "face 8, 6:41-6:49"
+    assert words.where(document(7, parts, faces=1)) == "face 8, 6:41, in one picture only"
+
+
+def test_a_score_under_both_thresholds_names_nobody() -> None:
+    low = document(7, []) | {"score": 0.2, "reason": "too_few_faces"}
+    assert words.suspect(low) == ""
+    assert "never accused" in words.meaning(low)
+    assert "too much to clear" not in words.meaning(low)
+    assert words.suspect(document(7, [])) != ""
+
+
+def test_a_long_name_is_cut_in_its_middle() -> None:
+    assert words.middle("a-rather-long-name-1.mp4", 12) == "a-rath…1.mp4"
+    assert words.middle("short.mp4", 12) == "short.mp4"
 
 
 def test_no_word_of_ours_promises_that_a_video_is_genuine() -> None:
