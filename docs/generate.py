@@ -64,7 +64,9 @@ def _commands() -> str:
     lines = [_NOTE, "# Commands\n"]
     schema = "[schema](../../core/fimq/schemas/job.json)"
     lines.append("Results go to stdout, progress and logs to stderr.")
-    lines.append(f"`--json` prints one document a job ({schema}).\n")
+    lines.append(f"`--json` prints one document a job ({schema}); `list`, `doctor`, `policies` and")
+    lines.append("`models` have lines of their own, and so has a file that was refused")
+    lines.append("([all schemas](../../core/fimq/schemas)). Faces are counted from 0 there.\n")
     lines.append("| exit | meaning |\n| --- | --- |")
     lines.extend(
         f"| {status} | {meaning} |"

@@ -67,7 +67,7 @@ def _packages() -> Iterator[Finding]:
         try:
             yield Finding(name, "ok", version(name))
         except PackageNotFoundError:
-            yield Finding(name, "bad", "not installed", "Run: pip install fimq")
+            yield Finding(name, "bad", "not installed", "Install fimq again.")
     present = []
     for name in _EXTRAS:
         try:

@@ -320,7 +320,7 @@ class LedgerNewer(ServiceError):
     """The database was made by a newer fimq than this one."""
 
     code = "ledger_newer"
-    hint = "Install that version of fimq: pip install --upgrade fimq"
+    hint = "Install that version of fimq."
 
 
 class LedgerDamaged(ServiceError):

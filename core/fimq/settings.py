@@ -284,7 +284,10 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
         says = first["msg"].removeprefix("Value error, ")
-        raise SettingsInvalid(f"{PREFIX}{name.upper()}: {says}") from error
+        place = PREFIX + name.upper()
+        if name not in given and (path := origin(name)) not in {place, "default"}:
+            place = f"{path}: {name}"
+        raise SettingsInvalid(f"{place}: {says}") from error
 
 
 def origin(name: str) -> str:

@@ -30,6 +30,8 @@ _REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"v=0\no=", "a session description"),
     (b"\xd0\xcf\x11\xe0", "an office document"),
     (b"{\\rtf", "a text document"),
+    (b"ID3", "a sound file"),
+    (b"fLaC", "a sound file"),
 )
 
 _TEXT = frozenset(range(0x20, 0x7F)) | frozenset(b"\t\n\r\f\x1b")
@@ -41,6 +43,8 @@ def refusal(head: bytes) -> str | None:
     for prefix, words in _REFUSED:
         if body.startswith(prefix):
             return words
+    if body.startswith(b"RIFF") and body[8:12] == b"WAVE":
+        return "a sound file"
     lowered = body[:1024].lower()
     if lowered.startswith((b"<!doctype html", b"<html")):
         return "a web page"

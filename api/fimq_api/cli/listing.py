@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from datetime import datetime
 
@@ -58,23 +59,20 @@ def _time(value: datetime) -> str:
 
 
 def _print(rows: list[reading.Listed]) -> None:
+    several = len({row.lane for row in rows}) > 1
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("job", "submitted", "lane"):
+    for name in ("job", "submitted", *(["lane"] if several else []), "video", "outcome"):
         table.add_column(name, no_wrap=True)
-    table.add_column("video", overflow="fold")
-    table.add_column("outcome", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     for row in rows:
         said = row.outcome or row.state
+        outcome = f"failed: {row.error_code}" if row.error_code else words.OUTCOMES.get(said, said)
         table.add_row(
             short(row.job_id),
             f"{row.created_at:%m-%d %H:%M}",
-            row.lane,
-            Text(row.name),
-            Text(
-                words.OUTCOMES.get(said, said) + (f" [{row.error_code}]" if row.error_code else ""),
-                style=words.COLOURS.get(said, ""),
-            ),
+            *([row.lane] if several else []),
+            Text(words.middle(row.name, 14 if several else 23)),
+            Text(outcome, style=words.COLOURS.get(said, "")),
             words.score(row.score),
         )
-    Console(highlight=False).print(table)
+    Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty()).print(table)

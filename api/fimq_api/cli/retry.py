@@ -7,7 +7,6 @@ import click
 from fimq.errors import JobNotFound, UsageError, WrongState
 from fimq.identifiers import short
 from fimq.ledger import reading
-from fimq.ledger.states import JobState
 from fimq.ledger.submission import retry as retry_job
 from fimq_api.cli.house import open_house
 from fimq_api.cli.main import print_error
@@ -35,7 +34,10 @@ def retry(*, jobs: tuple[str, ...], failed: bool, code: str | None, yes: bool) -
             else:
                 wanted = reading.retryable(session, code=code)
         if not jobs:
-            click.echo(f"{len(wanted)} {JobState.FAILED} jobs will be judged again.", err=True)
+            if not wanted:
+                click.echo("Nothing failed that was not judged again.", err=True)
+            else:
+                click.echo(f"{len(wanted)} failed jobs will be judged again.", err=True)
             if not wanted or not (yes or click.confirm("Go on?", err=True)):
                 return 0
         steps, status = [], 0

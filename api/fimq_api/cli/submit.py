@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fimq.document import error_document, job_document
-from fimq.errors import FimqError, ServiceError, UsageError
+from fimq.errors import FimqError, ModelMissing, ServiceError, UsageError
 from fimq.intake import shown, take_in
 from fimq.ledger import reading
 from fimq.ledger.submission import Request, Submitted
@@ -41,18 +41,20 @@ from fimq_api.cli.waiting import WaitTimedOut, let_go, wait
 @click.option("--rescan", is_flag=True, help="Judge again, though the verdict is known.")
 @click.option("--idempotency-key", help="The same key gives the same job. One file only.")
 @timeout_option
-@click.option("--exit-verdict", is_flag=True, help="Exit with 10 if one is manipulated.")
+@click.option("--exit-verdict", is_flag=True, help="With --wait: exit 10 for `manipulated`.")
 def submit(**given: Any) -> int:
     """Judge videos: submit them, and wait if asked.
 
-    Prints one job id a line; with --wait a progress bar a video, then the verdicts. A file
-    that is refused does not stop the others.
+    Prints one line a job, its id and its name; with --wait a progress bar a video, then the
+    verdicts. A file that is refused does not stop the others. For scripts: --json.
 
     Example: fimq submit interview.mp4 --wait
     """
     files: tuple[Path, ...] = given["files"]
     if given["idempotency_key"] and len(files) > 1:
         raise UsageError("--idempotency-key names one request: give one file with it")
+    if given["exit_verdict"] and not given["waits"]:
+        raise UsageError("--exit-verdict needs --wait: without it there may be no verdict yet")
     if sum(map(bool, (given["every"], given["fps"], given["keyframes"]))) > 1:
         raise UsageError("give one of --every, --fps and --keyframes")
     with open_house(every=given["every"], model=given["model"], policy=given["policy"]) as house:
@@ -72,6 +74,8 @@ class _Submission:
         if self.house.settings.embedded_queue:
             # The worker will be on this machine: what it lacks is better said now.
             face_models.verify(self.house.settings.face_models)
+            if installed_sha256(self.house.settings) is None:
+                raise ModelMissing(f"there is no model {self.house.settings.model!r} here")
         request = self._request()
         for path in files:
             try:

@@ -31,7 +31,7 @@ class PortraitMissing(ServiceError):
     """The demo's pictures are not installed."""
 
     code = "portrait_missing"
-    hint = "Run: pip install 'fimq[demo]', or: fimq demo --video YOUR_VIDEO"
+    hint = "Install fimq with its extra `demo`, or: fimq demo --video YOUR_VIDEO"
 
 
 def make_clips(folder: Path) -> list[Path]:

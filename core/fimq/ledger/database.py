@@ -138,7 +138,8 @@ def _engine(url: URL, pool_size: int) -> Engine:
         return create_engine(url, pool_size=pool_size, max_overflow=2, pool_pre_ping=True)
     if url.database in {None, "", ":memory:"}:
         raise ArgumentError("a ledger in memory would end with its process")
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    # What others submitted is nobody else's business on this machine.
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(
         url,
         pool_size=pool_size,

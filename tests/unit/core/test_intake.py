@@ -43,6 +43,8 @@ def stored(store: FolderStore) -> list[Path]:
         ("bom.mp4", b"\xef\xbb\xbf#EXTM3U\n", "not_a_video"),
         ("archive.mp4", b"PK\x03\x04\x14\x00\x00\x00", "not_a_video"),
         ("paper.mp4", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "not_a_video"),
+        ("sound.wav", b"RIFF\x24\x08\x00\x00WAVEfmt ", "not_a_video"),
+        ("song.mp3", b"ID3\x04\x00\x00\x00\x00\x00\x00", "not_a_video"),
         ("program.mp4", b"\x7fELF\x02\x01\x01\x00", "not_a_video"),
     ],
 )

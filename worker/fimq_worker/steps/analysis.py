@@ -181,7 +181,7 @@ class Analyst:
                         raise Stopped
             rows.score()
         held.check()
-        return SegmentRows(rows.samples, rows.faces, rows.report(analysis.end))
+        return SegmentRows(rows.samples, rows.faces, rows.report(analysis.end, sampling))
 
 
 class _Rows:
@@ -238,9 +238,10 @@ class _Rows:
             row["class_scores"] = class_scores
         self._waiting.clear()
 
-    def report(self, end: EndReply) -> dict[str, Any]:
+    def report(self, end: EndReply, sampling: str) -> dict[str, Any]:
         """What is kept with the step."""
         return {
+            "sampling": sampling,
             "model_sha256": self.classifier.manifest.sha256,
             "packets": end.packets,
             "packet_errors": end.packet_errors,

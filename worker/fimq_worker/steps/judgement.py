@@ -136,7 +136,8 @@ class Judgement:
                 },
             },
             "policy": {"name": self.policy.name, "version": self.policy.version},
-            "sampling": self.claim.options["sampling"],
+            # As it was fitted to the video's length, not as it was asked for.
+            "sampling": next(report["sampling"] for report in reports if report),
             "runtime": self.runtime,
             "versions": {
                 "fimq": fimq.__version__,
