@@ -11,6 +11,7 @@ import pytest
 
 from clips import Clip
 from fimq.document import schema
+from tinymodel import write_package
 
 # Read without importing scikit-image, as the demo does.
 PORTRAIT = "portrait.mp4"
@@ -175,8 +176,26 @@ def test_what_programs_read_is_of_its_schema(installation, demo_clips) -> None:
     assert settings["data_dir"] == {"value": str(installation.data_dir), "origin": "FIMQ_DATA_DIR"}
 
 
+def test_a_model_that_is_not_here_is_refused(installation, demo_clips) -> None:
+    ran = installation.run("submit", demo_clips / PORTRAIT, "--model", "other")
+    assert ran.returncode == 3
+    assert "[model_missing]" in ran.stderr
+    assert installation.documents("list") == []
+
+
+def test_a_verdict_for_the_exit_status_must_be_waited_for(installation, demo_clips) -> None:
+    ran = installation.run("submit", demo_clips / PORTRAIT, "--exit-verdict")
+    assert ran.returncode == 2
+    assert "--wait" in ran.stderr
+
+
 def test_without_its_model_a_job_fails_and_nothing_else_scores(installation, demo_clips) -> None:
-    (document,) = installation.judge(demo_clips / PORTRAIT, options=("--model", "other"))
+    other = write_package(installation.folder / "models" / "other")
+    installation.environment["FIMQ_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    installation.run("submit", demo_clips / PORTRAIT, "--model", "other")
+    del installation.environment["FIMQ_BROKER_URL"]
+    shutil.rmtree(other)
+    (document,) = installation.documents("watch")
     assert document["state"] == "failed"
     assert document["error"]["code"] == "model_missing"
     assert document["score"] is None

@@ -60,18 +60,22 @@ def _time(value: datetime) -> str:
 
 def _print(rows: list[reading.Listed]) -> None:
     several = len({row.lane for row in rows}) > 1
+    # Nothing is cut where a program reads.
+    room = (14 if several else 23) if sys.stdout.isatty() else sys.maxsize
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("job", "submitted", *(["lane"] if several else []), "video", "outcome"):
         table.add_column(name, no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     for row in rows:
         said = row.outcome or row.state
-        outcome = f"failed: {row.error_code}" if row.error_code else words.OUTCOMES.get(said, said)
+        outcome = words.OUTCOMES.get(said, said) + (
+            f" [{row.error_code}]" if row.error_code else ""
+        )
         table.add_row(
             short(row.job_id),
             f"{row.created_at:%m-%d %H:%M}",
             *([row.lane] if several else []),
-            Text(words.middle(row.name, 14 if several else 23)),
+            Text(words.middle(row.name, room)),
             Text(outcome, style=words.COLOURS.get(said, "")),
             words.score(row.score),
         )
