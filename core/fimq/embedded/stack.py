@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from fimq.embedded import valkey
 from fimq.embedded.locks import exclusive, holder, note, usable
+from fimq.embedded.processes import Watched
 from fimq.errors import ServiceError
 from fimq.logs import redact
 from fimq.settings import PREFIX, Settings, toml_path
@@ -123,13 +124,11 @@ class Stack:
             return before
 
     def _stop_worker(self, pid: int) -> None:
-        deadline = time.monotonic() + self.settings.grace_seconds
-        _signal(pid, signal.SIGTERM)
-        while holder(self.worker_lock) == pid:
-            if time.monotonic() > deadline:
-                _signal(pid, signal.SIGKILL)
-                deadline = float("inf")
-            time.sleep(0.05)
+        with Watched(pid) as worker:
+            worker.send(signal.SIGTERM)
+            if not worker.ended(self.settings.grace_seconds):
+                worker.send(signal.SIGKILL)
+                worker.ended(self.settings.grace_seconds)
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -138,11 +137,3 @@ def _environment(settings: Settings) -> dict[str, str]:
     if config := toml_path():
         places["config"] = str(config.absolute())
     return {**os.environ, **{PREFIX + name.upper(): place for name, place in places.items()}}
-
-
-def _signal(pid: int, which: signal.Signals) -> None:
-    try:
-        os.kill(pid, which)
-    except ProcessLookupError:
-        # It ended by itself; the lock tells.
-        return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -14,6 +15,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from fimq.embedded.locks import usable
+from fimq.embedded.processes import Watched
 from fimq.errors import ServiceError
 
 #: Longest path of a Unix socket on Linux, without its closing zero (unix(7)).
@@ -110,15 +112,16 @@ def stop(socket: Path) -> None:
         return
     client = _client(socket, 10)
     try:
-        client.shutdown(save=False, nosave=False)
+        with Watched(int(client.info("server")["process_id"])) as server:
+            with contextlib.suppress(RedisError, OSError):
+                # The connection ends with the server, which is what was asked for.
+                client.shutdown(save=False, nosave=False)
+            server.ended(_START_SECONDS)
     except (RedisError, OSError):
-        # The connection ends with the server; whether it did is checked below.
-        pass
+        # It ended between the question and the order.
+        return
     finally:
         client.close()
-    deadline = time.monotonic() + _START_SECONDS
-    while answers(socket) and time.monotonic() < deadline:
-        time.sleep(0.02)
 
 
 def _client(socket: Path, timeout: float) -> Redis:
