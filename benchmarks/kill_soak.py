@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from awkward import FILM
+from fimq.models import face_models
 from fimq.settings import load_settings
 from installation import installed
 from soak import check, soak
@@ -29,7 +30,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()
-    face_models = load_settings().face_models
+    folder_of_models = load_settings().face_models
+    face_models.verify(folder_of_models)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_package(folder / "models" / "default")
@@ -37,11 +39,13 @@ def main() -> int:
             replace(FILM, frames=100 + number).write(folder / f"{number}.mp4")
             for number in range(arguments.videos)
         ]
-        with installed(folder, face_models) as installation:
+        with installed(folder, folder_of_models) as installation:
             soaked = soak(installation, films, kills=arguments.kills, seed=arguments.seed)
             wrong = check(installation, soaked)
             installation.run("down")
             left = installation.processes()
+    if len(soaked.jobs) != len(films):
+        wrong.append(f"{len(films)} videos were submitted, {len(soaked.jobs)} are in the ledger")
     states = Counter(job.state for job in soaked.jobs)
     print(f"seed        {arguments.seed}")
     print(f"videos      {len(soaked.jobs)}: {dict(states)}")
