@@ -7,11 +7,14 @@ import shutil
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
+from sqlalchemy import select
 
 from clips import Clip
 from fimq.document import schema
-from tinymodel import write_package
+from fimq.ledger.tables import Face
+from tinymodel import CLASSES, write_package
 
 # Read without importing scikit-image, as the demo does.
 PORTRAIT = "portrait.mp4"
@@ -215,3 +218,20 @@ def test_a_damaged_model_scores_nothing(installation, demo_clips, damage) -> Non
     (document,) = installation.judge(demo_clips / PORTRAIT)
     assert document["error"]["code"] == "model_invalid"
     assert document["score"] is None
+
+
+def test_a_model_of_seven_classes_keeps_them_all_and_names_the_likeliest(
+    installation, demo_clips
+) -> None:
+    sees_fs = np.zeros((3, 7), np.float32)
+    sees_fs[:, [0, 3, 5]] = [1, 3, 2]
+    write_package(installation.folder / "models" / "seven", "seven", matrix=sees_fs)
+    (document,) = installation.judge(demo_clips / PORTRAIT, options=("--model", "seven"))
+    ledger = installation.ledger()
+    with ledger.read() as session:
+        faces = session.scalars(select(Face).where(Face.job_id == document["job_id"])).all()
+        for face in faces:
+            assert face.score == pytest.approx(sum(face.class_scores[1:]), abs=1e-6)
+    ledger.close()
+    assert document["score"] > document["model"]["thresholds"]["high_recall"]
+    assert document["method"] == CLASSES["seven"][3]
