@@ -46,7 +46,9 @@ interval over people.
 | forged clips below high recall | $missed_at_recall |
 $outside
 ## What the thresholds promise
-Little. They were chosen on these same people, so the rows above are at their best. $unseen of
+Little. They were chosen on these same people, and the margin of the high-precision one after
+a real clip of theirs had been accused at a smaller one (`docs/training-log.md`), so the rows
+above are at their best, and that none is accused now is no evidence. $unseen of
 $people people had a clip (degraded ones included) above a high-precision threshold that was
 chosen without them. Had it been none, the most that so few people allow to say, at 95 %, is
 that no more than $promised of all people would be accused. Set your own thresholds from real
