@@ -20,7 +20,9 @@ import fimq
 import fimq_api
 import fimq_worker
 from fimq.errors import FimqError
+from fimq.ledger.presence import Presence
 from fimq.ledger.reading import Listed
+from fimq.ledger.stats import Stats
 from fimq.models.manifest import Manifest
 from fimq.policy.rules import Policy
 from fimq.settings import PREFIX, Settings
@@ -34,6 +36,8 @@ SCHEMAS = Path(fimq.__file__).parent / "schemas"
 _LINES: dict[str, tuple[str, Any]] = {
     "listed": ("`fimq list --json`", Listed),
     "finding": ("`fimq doctor --json`, in a list", Finding),
+    "worker": ("`fimq workers --json`", Presence),
+    "stats": ("`fimq stats --json`", Stats),
     "policy": ("`fimq policies list --json`", Policy),
     "manifest": ("`fimq models show --json`", Manifest),
 }

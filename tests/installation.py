@@ -69,6 +69,10 @@ class Installation:
         path = self.state_dir / "worker.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def worker_logs(self) -> list[Path]:
+        """What each worker of `worker_of` said, in the order of their starts."""
+        return sorted(self.folder.glob("worker-*.txt"))
+
     def ledger(self) -> Ledger:
         return Ledger(f"sqlite:///{self.data_dir / 'ledger.sqlite3'}")
 
@@ -109,6 +113,20 @@ class Installation:
             if state != "Z" and str(self.state_dir).encode() in known:
                 found.append(int(entry.name))
         return found
+
+
+@contextmanager
+def worker_of(installation: Installation, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`fimq worker`, in the foreground, until it is ready and to the end of the test."""
+    path = installation.folder / f"worker-{len(installation.worker_logs())}.txt"
+    with path.open("w") as log:
+        process = installation.start("worker", *arguments, stdout=log, stderr=log)
+    try:
+        until(lambda: "worker ready" in path.read_text() or process.poll(), "the worker")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
 
 
 def children(pid: int) -> list[int]:

@@ -103,7 +103,7 @@ def error_document(error: FimqError, name: str | None = None) -> dict[str, Any]:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """A committed JSON schema: `job`, `refusal`, `listed`, `finding`, `policy` or `manifest`."""
+    """A committed JSON schema, by the name of its file."""
     text = resources.files("fimq").joinpath("schemas", f"{name}.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded

@@ -348,6 +348,24 @@ class JobAmbiguous(FimqError):
     http_status = 409
 
 
+class WorkerNotFound(FimqError):
+    """There is no such worker."""
+
+    code = "worker_not_found"
+    hint = "See them: fimq workers"
+    exit_status = 2
+    http_status = 404
+
+
+class WorkerAmbiguous(FimqError):
+    """More than one worker's id begins like this."""
+
+    code = "worker_ambiguous"
+    hint = "Give more letters of its id."
+    exit_status = 2
+    http_status = 409
+
+
 class IdempotencyConflict(FimqError):
     """This idempotency key was used for another request."""
 

@@ -125,6 +125,12 @@ class Settings(BaseSettings):
         description="Steps that a worker runs at once.",
     )
 
+    # --- operation
+    metrics: str | None = Field(
+        default=None,
+        description="Serve Prometheus metrics of a worker at HOST:PORT, or at a loopback port.",
+    )
+
     # --- logs
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe line that is logged."

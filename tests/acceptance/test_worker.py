@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +13,8 @@ import pytest
 from awkward import FILM
 from clips import Clip
 from fimq.ledger.tables import Job
-from installation import Installation, children, is_alive, until
+from installation import Installation, children, is_alive, until, worker_of
+from services.redis import RedisServer
 
 
 @pytest.fixture(scope="module")
@@ -91,58 +88,11 @@ def test_up_and_down_may_be_said_twice(installation) -> None:
     assert "worker  did not run" in installation.run("down").stdout
 
 
-class Redis:
-    """A Redis of one's own, that can be stopped and started."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-        )
-        until(self._answers, "redis-server")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
-    made = Redis(tmp_path)
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    made = RedisServer(tmp_path)
     yield made
     made.stop()
-
-
-@contextmanager
-def worker_of(installation: Installation, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`fimq worker`, in the foreground."""
-    with (installation.folder / "worker.txt").open("a") as log:
-        process = installation.start("worker", *arguments, stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def test_a_queue_of_ones_own(installation, redis) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -51,7 +51,12 @@ class Batcher:
     """Shares one runtime among the slots of a worker. Close it, or use it in a `with`."""
 
     def __init__(
-        self, runtime: Runtime, *, largest: int = LARGEST, patience: float = PATIENCE
+        self,
+        runtime: Runtime,
+        *,
+        largest: int = LARGEST,
+        patience: float = PATIENCE,
+        on_batch: Callable[[int], None] = lambda _crops: None,
     ) -> None:
         """Start to serve `runtime`, in batches of at most `largest` crops.
 
@@ -59,10 +64,12 @@ class Batcher:
             runtime: what scores; only the batcher's thread uses it.
             largest: crops in a batch.
             patience: seconds that a crop waits for others at most.
+            on_batch: told of the crops in each batch.
         """
         self._runtime = runtime
         self._largest = largest
         self._patience = patience
+        self._on_batch = on_batch
         self._changed = threading.Condition()
         self._waiting: deque[_Order] = deque()
         self._slots = 0
@@ -122,6 +129,7 @@ class Batcher:
 
     def _serve(self) -> None:
         while batch := self._next_batch():
+            self._on_batch(sum(len(piece.crops) for piece in batch))
             try:
                 scores = self._runtime.score(np.concatenate([piece.crops for piece in batch]))
             except BaseException as error:  # noqa: BLE001 -- raised again in each caller

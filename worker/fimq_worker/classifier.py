@@ -18,6 +18,7 @@ from fimq.models import registry
 from fimq.models.manifest import Manifest
 from fimq.settings import Settings
 from fimq_worker.batcher import Batcher
+from fimq_worker.measures import Measures
 from fimq_worker.runtimes.choose import Choice, choose
 
 
@@ -38,11 +39,8 @@ class Classifier:
 
     def facts(self) -> dict[str, Any]:
         """What a verdict says of its runtime; who was refused before it is part of that."""
-        runtime = self.choice.runtime
         return {
-            "name": runtime.name,
-            "version": runtime.version,
-            "precision": runtime.precision,
+            **self.choice.runtime_facts(),
             "refused": [
                 {"name": refusal.name, "reason": refusal.reason} for refusal in self.choice.refusals
             ],
@@ -52,9 +50,10 @@ class Classifier:
 class Classifiers:
     """The classifiers of a worker, by model name."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, measures: Measures) -> None:
         """Load nothing yet."""
         self.settings = settings
+        self.measures = measures
         self._loaded: dict[str, Classifier] = {}
         self._lock = threading.Lock()
         self._retired: list[Classifier] = []
@@ -79,9 +78,18 @@ class Classifiers:
             if known is not None:
                 # Steps in work still use it; it ends with the worker.
                 self._retired.append(known)
-            loaded = Classifier(package.manifest, chosen, Batcher(chosen.runtime))
+            batcher = Batcher(chosen.runtime, on_batch=self.measures.batch)
+            loaded = Classifier(package.manifest, chosen, batcher)
             self._loaded[name] = loaded
             return loaded
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What judges with each model that is loaded, for heartbeat and metrics."""
+        # Not under the lock: loading a model may hold it for minutes.
+        return {
+            name: {"model": classifier.manifest.label, **classifier.facts()}
+            for name, classifier in dict(self._loaded).items()
+        }
 
     def close(self) -> None:
         """Stop every batcher."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -54,11 +55,30 @@ class Held:
 class Holding:
     """Every claim of this process. Threads take and drop; one thread beats."""
 
-    def __init__(self, ledger: Ledger, worker_id: str, *, lease: float) -> None:
-        """Hold nothing yet; `start` starts the heartbeat."""
+    def __init__(
+        self,
+        ledger: Ledger,
+        worker_id: str,
+        *,
+        lease: float,
+        facts: Callable[[], dict[str, Any]] = dict,
+        on_drain: Callable[[], None] | None = None,
+    ) -> None:
+        """Hold nothing yet; `start` starts the heartbeat.
+
+        Args:
+            ledger: where the claims are.
+            worker_id: whose they are.
+            lease: seconds for which a claim is kept without a beat.
+            facts: what a beat tells of this worker.
+            on_drain: called once, from the heartbeat, when this worker was asked to drain.
+        """
         self.ledger = ledger
         self.worker_id = worker_id
         self.lease = lease
+        self._facts = facts
+        self._on_drain = on_drain
+        self._draining = threading.Event()
         #: By step and fence: a step that was lost may come back while its old work unwinds.
         self._held: dict[tuple[str, int], Held] = {}
         self._lock = threading.Lock()
@@ -72,7 +92,7 @@ class Holding:
 
     def take(self, step_id: str) -> Held | None:
         """Claim a step, or None when there is nothing to take or this worker stops."""
-        if self._closing.is_set():
+        if self._closing.is_set() or self._draining.is_set():
             return None
         claim = claims.claim(self.ledger, step_id, self.worker_id, self.lease)
         if claim is None:
@@ -95,6 +115,11 @@ class Holding:
         with self._lock:
             return len(self._held)
 
+    @property
+    def draining(self) -> bool:
+        """Whether this worker takes no more, and ends what it has."""
+        return self._draining.is_set()
+
     def close(self) -> None:
         """Take no more, and stop what is in work."""
         self._closing.set()
@@ -109,7 +134,12 @@ class Holding:
 
     def beat(self) -> None:
         """One heartbeat: extend every lease, and stop what was taken away."""
-        presence.seen(self.ledger, self.worker_id)
+        asked_to_drain = presence.seen(self.ledger, self.worker_id, self._facts())
+        if asked_to_drain and not self._draining.is_set():
+            log.info("asked to drain: what is in work is ended, nothing more is taken")
+            self._draining.set()
+            if self._on_drain is not None:
+                self._on_drain()
         with self._lock:
             open_now = [held.claim for held in self._held.values()]
         gone = claims.beat(self.ledger, self.worker_id, open_now, self.lease)

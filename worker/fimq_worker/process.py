@@ -7,6 +7,7 @@ the end: no new claims, children cancelled, claims given back, threads joined, r
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import threading
 import time
@@ -25,9 +26,12 @@ from fimq.embedded.stack import Stack
 from fimq.errors import FimqError
 from fimq.ledger import presence, reading
 from fimq.ledger.database import Ledger
+from fimq.ledger.tables import SCHEMA
 from fimq.settings import Settings
 from fimq.store.base import open_store
+from fimq_worker.exporter import Exporter, Looks
 from fimq_worker.holding import Holding
+from fimq_worker.measures import Measures
 from fimq_worker.steps.analysis import Analyst
 from fimq_worker.steps.runner import StepRunner
 from fimq_worker.sweeper import Sweeper
@@ -52,6 +56,7 @@ class WorkerProcess:
         self.stack = Stack(settings)
         self.lock = HeldLock(self.stack.worker_lock, self.stack.serves)
         self._left_idle = False
+        self._drains = False
         self._idle_exit = ExitStack()
 
     def run(self) -> int:
@@ -65,6 +70,11 @@ class WorkerProcess:
                 self.stack.ensure_queue()
         ledger = Ledger(self.settings.ledger, pool_size=self.settings.slots + 3)
         try:
+            if self.settings.embedded_ledger and ledger.known_schema() != SCHEMA:
+                # Its own file: there is nobody to ask, and no other machine to agree with.
+                from fimq_migrations.schema import upgrade  # noqa: PLC0415 - needed once
+
+                upgrade(ledger)
             ledger.check_schema()
             return self._work(ledger)
         finally:
@@ -78,22 +88,40 @@ class WorkerProcess:
         settings = self.settings
         app = make_app(settings)
         doorbell = CeleryDoorbell(app)
-        with Analyst(settings, ledger, open_store(settings.store)) as analyst:
+        measures = Measures()
+        with ExitStack() as ends:
+            analyst = ends.enter_context(
+                Analyst(settings, ledger, open_store(settings.store), measures)
+            )
+            if settings.metrics is not None:
+                looks = Looks(settings, ledger, doorbell, analyst.classifiers.facts)
+                exporter = Exporter(measures, looks, settings.metrics)
+                ends.callback(exporter.close)
+                log.info("metrics served", port=exporter.port)
+
+            def facts() -> dict[str, Any]:
+                return _facts(settings, analyst)
+
             worker_id = presence.register(
-                ledger,
-                lanes=self.lanes,
-                slots=settings.slots,
-                facts={"fimq": fimq.__version__, "runtime": settings.runtime},
+                ledger, lanes=self.lanes, slots=settings.slots, facts=facts()
             )
             structlog.contextvars.bind_contextvars(worker_id=worker_id)
-            holding = Holding(ledger, worker_id, lease=settings.lease_seconds)
-            runner = StepRunner(settings, ledger, doorbell, holding, analyst)
+            holding = Holding(
+                ledger,
+                worker_id,
+                lease=settings.lease_seconds,
+                facts=facts,
+                on_drain=lambda: os.kill(os.getpid(), signal.SIGTERM),
+            )
+            runner = StepRunner(settings, ledger, doorbell, holding, analyst, measures=measures)
             app.task(name=TASK, ignore_result=True)(runner.run)
-            sweeper = Sweeper(ledger, doorbell, settings)
+            sweeper = Sweeper(ledger, doorbell, settings, measures)
             holding.start()
             sweeper.start()
             if self.embedded:
                 self._watch(ledger, holding)
+            else:
+                threading.Thread(target=self._warm, args=(analyst,), daemon=True).start()
             try:
                 return self._serve(app, holding)
             finally:
@@ -103,9 +131,22 @@ class WorkerProcess:
                 presence.leave(ledger, worker_id)
                 log.info("worker stopped")
 
+    def _warm(self, analyst: Analyst) -> None:
+        """Load the default model before the first job asks for it; an engine may take minutes."""
+        try:
+            analyst.classifiers.get(self.settings.model)
+        except FimqError as error:
+            # The jobs that need it will fail with the same words.
+            log.warning("model not loaded", code=error.code, error=error.message)
+
     def _serve(self, app: Any, holding: Holding) -> int:
         def stopping(**_: Any) -> None:
             # Called inside a signal handler, where no lock may be waited for.
+            if holding.draining and not self._drains:
+                # Celery takes no more and waits for what is in work; a SIGTERM of somebody
+                # else's still ends that.
+                self._drains = True
+                return
             threading.Thread(target=holding.close, name="close").start()
             self._force_exit_after_grace()
 
@@ -175,3 +216,13 @@ class WorkerProcess:
     def _open_steps(self, ledger: Ledger) -> int:
         with ledger.read() as session:
             return reading.open_steps(session)
+
+
+def _facts(settings: Settings, analyst: Analyst) -> dict[str, Any]:
+    """What this worker is, for `fimq workers`."""
+    return {
+        "fimq": fimq.__version__,
+        "python": platform.python_version(),
+        "runtime": settings.runtime,
+        "models": analyst.classifiers.facts(),
+    }

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 import structlog
 
 from fimq.doorbell import Doorbell
-from fimq.errors import BrokerUnreachable, LedgerUnreachable
+from fimq.errors import BrokerUnreachable, LedgerUnreachable, WorkerLost
 from fimq.ledger.database import Ledger
 from fimq.ledger.sweep import sweep
 from fimq.settings import LANES, Settings
+from fimq_worker.measures import Measures
 
 #: More messages than there can be steps: nothing is rung for while the queue is away.
 _NOBODY_HEARS = sys.maxsize
@@ -23,11 +24,14 @@ log = structlog.get_logger(__name__)
 class Sweeper:
     """Sweeps the ledger every `sweep_seconds`, at once when started."""
 
-    def __init__(self, ledger: Ledger, doorbell: Doorbell, settings: Settings) -> None:
+    def __init__(
+        self, ledger: Ledger, doorbell: Doorbell, settings: Settings, measures: Measures
+    ) -> None:
         """Do nothing yet; `start` starts the thread."""
         self.ledger = ledger
         self.doorbell = doorbell
         self.settings = settings
+        self.measures = measures
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
 
@@ -59,6 +63,8 @@ class Sweeper:
         )
         if swept.lost:
             log.warning("leases ran out", steps=swept.lost, jobs_failed=swept.failed)
+            self.measures.leases_lost(swept.lost)
+            self.measures.failed(WorkerLost.code, swept.failed)
         for step_id, lane in swept.ring:
             self.doorbell.ring(step_id, lane)
         return len(swept.ring)

@@ -10,6 +10,7 @@ from fimq import logs
 from fimq.embedded.stack import Stack
 from fimq.ledger import presence
 from fimq.ledger.database import Ledger
+from fimq.ledger.presence import WorkerState
 from fimq.ledger.tables import SCHEMA
 from fimq.settings import Settings, load_settings
 from fimq.store.base import Store, open_store
@@ -43,7 +44,8 @@ class House:
         """What to start when no worker is alive, else None."""
         if self.settings.embedded_queue:
             return None
-        if presence.alive(self.ledger, within=2 * self.settings.lease_seconds):
+        alive = presence.alive(self.ledger, within=2 * self.settings.lease_seconds)
+        if any(worker.state is not WorkerState.DRAINING for worker in alive):
             return None
         return "No worker is alive; start one: fimq worker"
 

@@ -24,7 +24,17 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "retry": ("fimq_api.cli.retry", "retry", "Judge again what failed or was cancelled."),
     "delete": ("fimq_api.cli.delete", "delete", "Delete a job, and its video if unused."),
     "demo": ("fimq_api.cli.demo", "demo", "See it work, on clips that it makes itself."),
+    "stats": (
+        "fimq_api.cli.stats",
+        "stats",
+        "Say how it goes: what waits, what was judged, who works.",
+    ),
     "worker": ("fimq_worker.command", "worker", "Run a worker in this terminal."),
+    "workers": (
+        "fimq_api.cli.workers",
+        "workers",
+        "Show who works: on what, since when, with which runtime and version.",
+    ),
     "up": ("fimq_api.cli.stack", "up", "Start the private queue and worker."),
     "down": ("fimq_api.cli.stack", "down", "Stop the private queue and worker."),
     "models": ("fimq_api.cli.models", "models", "Models: list, show, verify, fetch face models."),

@@ -27,7 +27,7 @@ from fimq.ledger.clock import UtcTime, now
 from fimq.ledger.states import JobState, StepState
 
 #: The schema these tables are; the newest migration carries the same name.
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 
 class Table(DeclarativeBase):
@@ -82,6 +82,7 @@ class Job(Table):
         UniqueConstraint("tenant", "idempotency_key"),
         Index("ix_jobs_state_lane", "state", "lane"),
         Index("ix_jobs_video_id", "video_id"),
+        Index("ix_jobs_ended_at", "ended_at"),
     )
 
     id: Mapped[str] = _key()
@@ -238,4 +239,5 @@ class Worker(Table):
     facts: Mapped[dict[str, Any]]
     started_at: Mapped[datetime] = mapped_column(default=now())
     beat_at: Mapped[datetime] = mapped_column(default=now())
+    drain_at: Mapped[datetime | None]
     stopped_at: Mapped[datetime | None]

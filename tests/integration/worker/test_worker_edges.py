@@ -29,6 +29,7 @@ from fimq.ledger.sweep import sweep
 from fimq.ledger.tables import Job, Step
 from fimq.settings import Settings
 from fimq_worker.holding import Held, Holding, Stopped
+from fimq_worker.measures import Measures
 from fimq_worker.steps.runner import StepRunner
 from fimq_worker.sweeper import Sweeper
 
@@ -66,6 +67,7 @@ class Bench:
         self.ledger = ledger
         self.bell = Bell()
         self.settings = Settings(data_dir=tmp_path, state_dir=tmp_path, retry_seconds=0)
+        self.measures = Measures()
         worker_id = presence.register(ledger, lanes=["standard"], slots=1, facts={})
         self.holding = Holding(ledger, worker_id, lease=30)
         made = submission.submit(ledger, VIDEO, Request())
@@ -74,7 +76,9 @@ class Bench:
 
     def run(self, do: Callable[[Held], Any]) -> Step:
         analyst: Any = Work(do)
-        StepRunner(self.settings, self.ledger, self.bell, self.holding, analyst).run(self.step_id)
+        StepRunner(
+            self.settings, self.ledger, self.bell, self.holding, analyst, measures=self.measures
+        ).run(self.step_id)
         with self.ledger.read() as session:
             return session.get_one(Step, self.step_id)
 
@@ -173,7 +177,7 @@ class TestSweeper:
         for _ in range(4):
             submission.submit(bench.ledger, VIDEO, Request())
         settings = bench.settings.model_copy(update={"ring_seconds": 0.001})
-        sweeper = Sweeper(bench.ledger, bench.bell, settings)
+        sweeper = Sweeper(bench.ledger, bench.bell, settings, bench.measures)
         for _ in range(5):
             sweeper.once()
             time.sleep(0.002)
@@ -194,7 +198,7 @@ class TestSweeper:
             session.execute(update(Step).values(lease_until=now(-1)))
         monkeypatch.setattr(bench.bell, "waiting", away)
         with pytest.raises(BrokerUnreachable):
-            Sweeper(bench.ledger, bench.bell, bench.settings).once()
+            Sweeper(bench.ledger, bench.bell, bench.settings, bench.measures).once()
         with bench.ledger.read() as session:
             step = session.get_one(Step, bench.step_id)
         assert (step.state, step.rung_at) == (StepState.READY, None)
@@ -213,7 +217,7 @@ class TestSweeper:
             raise error
 
         settings = bench.settings.model_copy(update={"sweep_seconds": 0.1})
-        sweeper = Sweeper(bench.ledger, bench.bell, settings)
+        sweeper = Sweeper(bench.ledger, bench.bell, settings, bench.measures)
         monkeypatch.setattr(sweeper, "once", once)
         sweeper.start()
         assert twice.wait(10)

@@ -41,6 +41,11 @@ class Choice:
     parity: parity.Parity
     refusals: tuple[Refusal, ...]
 
+    def runtime_facts(self) -> dict[str, str]:
+        """What can move a score from one worker to the next."""
+        runtime = self.runtime
+        return {"name": runtime.name, "version": runtime.version, "precision": runtime.precision}
+
 
 def _openvino(package: ModelPackage) -> Runtime:
     from fimq_worker.runtimes.openvino import OpenVinoRuntime  # noqa: PLC0415 -- an engine

@@ -14,7 +14,9 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+import fimq
 from fimq.errors import ModelChanged
 from fimq.ledger import claims, completion
 from fimq.ledger.completion import SegmentRows
@@ -27,6 +29,7 @@ from fimq_worker.child.client import Cancelled, ChildPool, DecodeChild
 from fimq_worker.child.protocol import AnalyseRequest, EndReply, PlanRequest, SampleReply
 from fimq_worker.classifier import Classifier, Classifiers
 from fimq_worker.holding import Held, Stopped
+from fimq_worker.measures import Measures
 from fimq_worker.steps.judgement import Judgement
 from fimq_worker.vision.sampler.base import Span
 
@@ -38,12 +41,15 @@ _PROGRESS_S = 0.5
 class Analyst:
     """Does the work of steps. One instance serves every slot of a worker."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, store: Store) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, store: Store, measures: Measures
+    ) -> None:
         """Start nothing yet; children start when first needed."""
         self.settings = settings
         self.ledger = ledger
         self.store = store
-        self.classifiers = Classifiers(settings)
+        self.measures = measures
+        self.classifiers = Classifiers(settings, measures)
         self.children = ChildPool(settings)
 
     def __enter__(self) -> Self:
@@ -103,6 +109,7 @@ class Analyst:
         written, finish = completion.complete_segment(self.ledger, claim, rows)
         if not written:
             raise Stopped
+        self._measure(rows)
         return [finish] if finish else []
 
     def finish(self, held: Held) -> list[str]:
@@ -133,10 +140,26 @@ class Analyst:
             runtime=classifier.facts(),
             planned=planned,
         )
-        if not completion.complete_job(
-            self.ledger, held.claim, judgement, rows=rows, samples=planned
-        ):
+        judged: dict[str, Any] = {}
+
+        def judge(session: Session, job_id: str) -> Any:
+            answer = judgement(session, job_id)
+            judged.update(answer[0])
+            return answer
+
+        if not completion.complete_job(self.ledger, held.claim, judge, rows=rows, samples=planned):
             raise Stopped
+        self.measures.judged(judged["outcome"], judged["reason"])
+        if rows is not None:
+            self._measure(rows)
+
+    def _measure(self, rows: SegmentRows) -> None:
+        self.measures.analysed(
+            (row["state"] for row in rows.samples),
+            (row["skipped"] or "scored" for row in rows.faces),
+            packet_errors=rows.report["packet_errors"],
+            fallback=rows.report["fallback"] is not None,
+        )
 
     @contextmanager
     def _video(self, held: Held) -> Iterator[tuple[BinaryIO, DecodeChild]]:
@@ -243,6 +266,8 @@ class _Rows:
         return {
             "sampling": sampling,
             "model_sha256": self.classifier.manifest.sha256,
+            "fimq": fimq.__version__,
+            "runtime": self.classifier.choice.runtime_facts(),
             "packets": end.packets,
             "packet_errors": end.packet_errors,
             "decoded": end.decoded,

@@ -116,6 +116,11 @@ class Judgement:
             {report["fallback"] for report in reports if report and report.get("fallback")}
         )
         notes += [f"Every frame was decoded: {reason}." for reason in fallbacks]
+        runtimes, releases = _workers_of(reports)
+        if len(runtimes) > 1:
+            notes.append(f"Scored by several runtimes: {', '.join(runtimes)}.")
+        if len(releases) > 1:
+            notes.append(f"Analysed by several versions of fimq: {', '.join(releases)}.")
         return {
             "outcome": verdict.outcome,
             "reason": verdict.reason,
@@ -165,6 +170,14 @@ class Judgement:
         if not rows:
             return None
         return max(kinds, key=lambda kind: sum(row[kind[0]] for row in rows))[1]
+
+
+def _workers_of(reports: Any) -> tuple[list[str], list[str]]:
+    """The runtimes and fimq versions that had a part in a job, each in words."""
+    told = [report for report in reports if report and "runtime" in report]
+    runtimes = {tuple(report["runtime"].values()) for report in told}
+    releases = {report["fimq"] for report in told}
+    return sorted(" ".join(runtime) for runtime in runtimes), sorted(releases)
 
 
 def _evidence(faces: Any, assigned: Any, by_frame: dict[int, Sample]) -> list[ScoredTrack]:

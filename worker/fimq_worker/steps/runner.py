@@ -11,6 +11,7 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.states import StepKind, StepState
 from fimq.settings import Settings
 from fimq_worker.holding import Held, Holding, Stopped
+from fimq_worker.measures import Measures
 from fimq_worker.steps.analysis import Analyst
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,8 @@ class StepRunner:
         doorbell: Doorbell,
         holding: Holding,
         analyst: Analyst,
+        *,
+        measures: Measures,
     ) -> None:
         """Keep what every step needs."""
         self.settings = settings
@@ -33,6 +36,7 @@ class StepRunner:
         self.doorbell = doorbell
         self.holding = holding
         self.analyst = analyst
+        self.measures = measures
 
     def run(self, step_id: str) -> None:
         """Claim a step and run it to its end; return at once when there is nothing to claim."""
@@ -51,7 +55,8 @@ class StepRunner:
         ):
             log.info("step claimed", kind=claim.kind, ordinal=claim.ordinal, fence=claim.fence)
             try:
-                self._run(held)
+                with self.measures.step(claim.kind):
+                    self._run(held)
             except Stopped:
                 self._let_go(held)
             except LedgerUnreachable:
@@ -73,16 +78,19 @@ class StepRunner:
         else:
             rung = self.analyst.finish(held)
         log.info("step done", kind=kind)
+        self.measures.step_ended(kind, "done")
         self._ring(rung, held.claim.lane)
 
     def _let_go(self, held: Held) -> None:
         # The ledger may know of a loss that no heartbeat has brought yet.
         if not held.lost and claims.give_back(self.ledger, held.claim):
             log.info("step given back")
+            self.measures.step_ended(held.claim.kind, "given_back")
             self._ring([held.claim.step_id], held.claim.lane)
             return
         claims.let_go(self.ledger, held.claim)
         log.info("step dropped: it is no longer ours")
+        self.measures.step_ended(held.claim.kind, "lost")
 
     def _fail(self, held: Held, error: FimqError) -> None:
         state = completion.fail_step(
@@ -93,6 +101,10 @@ class StepRunner:
             executions=self.settings.max_executions,
             wait=self.settings.retry_seconds,
         )
+        ends = {StepState.FAILED: "failed", StepState.READY: "again", None: "lost"}
+        self.measures.step_ended(held.claim.kind, ends[state])
+        if state is StepState.FAILED:
+            self.measures.failed(error.code)
         log.warning(
             "step failed" if state is StepState.FAILED else "step will be run again",
             code=error.code,
