@@ -12,6 +12,7 @@ from platformdirs import user_data_path
 
 from fimq.ledger.database import Ledger
 from fimq.settings import Settings
+from services.s3 import Bucket, Gateway, s3_server
 
 # Found before any test hides the user's folders.
 _FACE_MODELS = Path(
@@ -57,3 +58,19 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     upgrade(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def s3_gateway() -> Iterator[Gateway]:
+    """A server that speaks S3, behind a gateway that counts and breaks."""
+    with s3_server() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def bucket(s3_gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket that the environment's credentials open."""
+    for name, value in s3_gateway.environment.items():
+        monkeypatch.setenv(name, value)
+    with s3_gateway.bucket() as made:
+        yield made

@@ -141,7 +141,7 @@ def _workers(settings: Settings) -> Finding:
 
 def _store(settings: Settings) -> Finding:
     try:
-        return Finding("store", "ok", open_store(settings.store).check())
+        return Finding("store", "ok", open_store(settings.store, **settings.cache).check())
     except FimqError as error:
         return Finding("store", "bad", error.message, error.hint)
 

@@ -112,6 +112,20 @@ class NotAVideo(InputError):
     hint = "fimq takes MP4, MOV, MKV, WebM, AVI, MPEG, and pictures."
 
 
+class FileChanged(InputError):
+    """The file changed while it was read."""
+
+    code = "file_changed"
+    hint = "Submit it again when nothing writes to it."
+
+
+class PathNotShared(InputError):
+    """Workers on other machines could not see the file where it lies."""
+
+    code = "path_not_shared"
+    hint = "Leave out --in-place, or see FIMQ_SHARED_PATHS."
+
+
 # --- failed in the worker ------------------------------------------------------------------
 
 
@@ -293,6 +307,13 @@ class ServiceError(FimqError):
     exit_status = 5
     http_status = 503
     final = False
+
+
+class StoreUnusable(ServiceError):
+    """The store of the videos cannot be used."""
+
+    code = "store_unusable"
+    hint = "Check FIMQ_STORE_URL and its rights, then: fimq doctor"
 
 
 class BrokerUnreachable(ServiceError):

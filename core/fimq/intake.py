@@ -60,7 +60,11 @@ def take_in(path: Path, store: Store, *, limit: int, in_place: bool = False) -> 
             if words is not None:
                 raise NotAVideo(f"{name} is not a video (it starts like {words})")
             source.seek(0)
-            stored = store.adopt(path, limit=limit) if in_place else store.put(source, limit=limit)
+            stored = (
+                store.adopt(path.resolve(), limit=limit)
+                if in_place
+                else store.put(source, limit=limit)
+            )
         except OSError as error:
             why = error.strerror or str(error)
             raise NotReadable(f"{name} could not be read to its end: {why}") from error

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from platformdirs import user_config_path, user_data_path, user_state_path
+from platformdirs import user_cache_path, user_config_path, user_data_path, user_state_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -24,7 +24,15 @@ Lane = Literal["urgent", "standard", "archive"]
 #: Lanes in the order in which workers serve them.
 LANES: tuple[Lane, ...] = get_args(Lane)
 _BROKERS = ("redis://", "rediss://", "redis+socket://")
-_PLACES = ("data_dir", "state_dir", "ledger_url", "store_url", "face_models_dir", "models_dir")
+_PLACES = (
+    "data_dir",
+    "state_dir",
+    "ledger_url",
+    "store_url",
+    "cache_dir",
+    "face_models_dir",
+    "models_dir",
+)
 
 
 class SettingsInvalid(UsageError):
@@ -57,7 +65,15 @@ class Settings(BaseSettings):
         default=None, description="Redis or Valkey URL; unset: a private Valkey on a socket."
     )
     store_url: str | None = Field(
-        default=None, description="Where videos are kept (file://...); unset: data_dir/store."
+        default=None,
+        description="Where videos are kept (file://... or s3://...); unset: data_dir/store.",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("fimq") / "videos",
+        description="Folder of the copies that workers make of videos in an s3:// store.",
+    )
+    cache_bytes: int = Field(
+        default=20 * 2**30, ge=0, description="Size of cache_dir; what is open may exceed it."
     )
     face_models_dir: Path | None = Field(
         default=None, description="Folder of the face models; unset: data_dir/face-models."
@@ -137,7 +153,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field(default="text", description="text or json.")
 
-    @field_validator("data_dir", "state_dir", "face_models_dir", "models_dir")
+    @field_validator("data_dir", "state_dir", "cache_dir", "face_models_dir", "models_dir")
     @classmethod
     def _whole_path(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -206,6 +222,11 @@ class Settings(BaseSettings):
     def store(self) -> str:
         """The store's URL."""
         return self.store_url or f"file://{self.data_dir / 'store'}"
+
+    @property
+    def cache(self) -> dict[str, Any]:
+        """How a store elsewhere is read on this machine: arguments of `open_store`."""
+        return {"cache_dir": self.cache_dir, "cache_bytes": self.cache_bytes}
 
     @property
     def face_models(self) -> Path:

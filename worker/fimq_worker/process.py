@@ -89,10 +89,9 @@ class WorkerProcess:
         app = make_app(settings)
         doorbell = CeleryDoorbell(app)
         measures = Measures()
+        store = open_store(settings.store, **settings.cache)
         with ExitStack() as ends:
-            analyst = ends.enter_context(
-                Analyst(settings, ledger, open_store(settings.store), measures)
-            )
+            analyst = ends.enter_context(Analyst(settings, ledger, store, measures))
             if settings.metrics is not None:
                 looks = Looks(settings, ledger, doorbell, analyst.classifiers.facts)
                 exporter = Exporter(measures, looks, settings.metrics)

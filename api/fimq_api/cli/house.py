@@ -82,6 +82,6 @@ def open_house(**overrides: object) -> Iterator[House]:
 
             upgrade(ledger)
         ledger.check_schema()
-        yield House(settings, ledger, open_store(settings.store), Stack(settings))
+        yield House(settings, ledger, open_store(settings.store, **settings.cache), Stack(settings))
     finally:
         ledger.close()

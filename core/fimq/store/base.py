@@ -10,6 +10,11 @@ from typing import BinaryIO, Protocol
 from fimq.errors import UsageError
 from fimq.logs import redact
 
+#: What a killed submit left is removed when it is so old: no upload takes two days.
+LEFTOVER_SECONDS = 2 * 24 * 3600
+#: The packages of `fimq[s3]`.
+_S3_PACKAGES = {"aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs"}
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -24,11 +29,18 @@ class StoreUnknown(UsageError):
     """There is no store for this URL."""
 
     code = "store_unknown"
-    hint = "FIMQ_STORE_URL takes file:///path/to/folder"
+    hint = "FIMQ_STORE_URL takes file:///path/to/folder or s3://bucket/prefix"
+
+
+class StorePackageMissing(UsageError):
+    """The package that this store needs is not installed."""
+
+    code = "store_package_missing"
+    hint = "Run: pip install 'fimq[s3]'"
 
 
 class Store(Protocol):
-    """Keeps videos under their sha256. Safe to use from many processes at once."""
+    """Keeps videos under their sha256. Safe to use from many threads and processes at once."""
 
     def put(self, source: BinaryIO, *, limit: int) -> Stored:
         """Copy a stream in, hashing on the way; the same bytes are kept once.
@@ -38,12 +50,21 @@ class Store(Protocol):
         Raises:
             TooLarge: more than `limit` bytes.
             EmptyFile: no bytes.
+            FileChanged: the source did not give the same bytes twice.
             ServiceError: the store cannot be used: its rights, its space.
         """
         ...
 
     def adopt(self, path: Path, *, limit: int) -> Stored:
         """Refer to a file where it lies (`--in-place`), or to the copy that is here already."""
+        ...
+
+    def has(self, key: str) -> bool:
+        """Whether something lies under this key, its bytes unseen.
+
+        Raises:
+            ServiceError: the store cannot be used.
+        """
         ...
 
     def open(self, key: str, sha256: str) -> AbstractContextManager[BinaryIO]:
@@ -60,19 +81,48 @@ class Store(Protocol):
         """Remove an object of the store; an adopted file is left alone. Missing is fine."""
         ...
 
+    def tidy(self, *, older_s: float = LEFTOVER_SECONDS) -> int:
+        """Remove what killed submits left behind, older than so many seconds; returns how much.
+
+        Raises:
+            ServiceError: the store cannot be used.
+        """
+        ...
+
     def check(self) -> str:
         """One line on the store's state for `fimq doctor`; raises `ServiceError` if unusable."""
         ...
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, cache_dir: Path | None = None, cache_bytes: int = 0) -> Store:
     """The store for a URL.
+
+    Args:
+        url: `file://` and a folder, or `s3://bucket/prefix`.
+        cache_dir: where objects of a store elsewhere are kept on this machine; None: nowhere,
+            so that each reader copies them for itself.
+        cache_bytes: how much is kept there.
 
     Raises:
         StoreUnknown: no implementation takes this URL.
+        StorePackageMissing: the one that does cannot be imported.
     """
-    from fimq.store.folder import FolderStore  # noqa: PLC0415 - implementations know the base
+    # Implementations know the base; and only who uses S3 waits for its packages.
+    from fimq.store.folder import FolderStore  # noqa: PLC0415
 
     if url.startswith("file://"):
         return FolderStore(Path(url.removeprefix("file://")))
-    raise StoreUnknown(f"no store for {redact(url)}")
+    if not url.startswith("s3://"):
+        raise StoreUnknown(f"no store for {redact(url)}")
+    try:
+        from fimq.store.s3 import S3Store  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _S3_PACKAGES:
+            raise
+        raise StorePackageMissing(f"a store on S3 needs {error.name}") from error
+    remote = S3Store(url)
+    if cache_dir is None:
+        return remote
+    from fimq.store.cache import CachedStore  # noqa: PLC0415
+
+    return CachedStore(remote, cache_dir, cache_bytes)

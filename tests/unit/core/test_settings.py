@@ -70,9 +70,10 @@ def test_a_place_means_the_same_in_any_folder(monkeypatch, tmp_path) -> None:
         ledger_url="sqlite:///own.sqlite3",
         store_url="file://videos",
     )
-    assert settings.places() | {"state_dir": ""} == {
+    assert settings.places() | {"state_dir": "", "cache_dir": ""} == {
         "data_dir": f"{tmp_path}/data",
         "state_dir": "",
+        "cache_dir": "",
         "models_dir": f"{tmp_path}/home/models",
         "ledger_url": f"sqlite:///{tmp_path}/own.sqlite3",
         "store_url": f"file://{tmp_path}/videos",
