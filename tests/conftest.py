@@ -12,6 +12,7 @@ from platformdirs import user_data_path
 
 from fimq.ledger.database import Ledger
 from fimq.settings import Settings
+from services.postgres import PostgresServer, running_server
 from services.s3 import Bucket, Gateway, s3_server
 
 # Found before any test hides the user's folders.
@@ -49,13 +50,46 @@ def settings(tmp_path: Path, state_dir: Path, face_models: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", state_dir=state_dir, face_models_dir=face_models)
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """An empty ledger with the newest schema."""
-    from fimq_migrations.schema import upgrade
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this test process."""
+    yield from running_server()
 
-    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
-    upgrade(opened)
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database, once of each kind that a ledger lies in."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = server.create_database()
+    yield server.url(name)
+    server.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """As `database`, with the newest schema."""
+    if request.param == "sqlite":
+        from fimq_migrations.schema import upgrade
+
+        url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+        made = Ledger(url)
+        upgrade(made)
+        made.close()
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = server.migrated_database()
+    yield server.url(name)
+    server.drop_database(name)
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """An empty ledger with the newest schema, on each kind of database."""
+    opened = Ledger(ledger_url, pool_size=20)
     yield opened
     opened.close()
 

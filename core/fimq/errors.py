@@ -330,6 +330,13 @@ class LedgerUnreachable(ServiceError):
     hint = "Check FIMQ_LEDGER_URL and: fimq doctor"
 
 
+class LedgerDriverMissing(LedgerUnreachable):
+    """The ledger is on PostgreSQL, and its driver psycopg is not installed."""
+
+    code = "ledger_driver_missing"
+    hint = "Run: pip install 'fimq[postgres]'"
+
+
 class LedgerOutdated(ServiceError):
     """The database has another schema than this version of fimq."""
 

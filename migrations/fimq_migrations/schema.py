@@ -34,7 +34,9 @@ def drift(ledger: Ledger) -> list[Any]:
     with ledger.connect() as connection:
         return list(
             compare_metadata(
-                MigrationContext.configure(connection, opts={"compare_type": True}),
+                MigrationContext.configure(
+                    connection, opts={"compare_type": True, "compare_server_default": True}
+                ),
                 Table.metadata,
             )
         )

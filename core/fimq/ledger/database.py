@@ -2,35 +2,41 @@
 
 `Ledger.write()` is a transaction that decides something; on SQLite it takes the write lock
 at once (BEGIN IMMEDIATE), so that a decision never fails half-way for a lock. `read()` is a
-consistent view. Nobody waits for a row lock: losers get zero rows and go away.
+consistent view: one moment, however many questions. What each database needs for that is in
+the rooms `sqlite` and `postgres`.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import (
-    ArgumentError,
-    DatabaseError,
-    InterfaceError,
-    NoSuchModuleError,
-    OperationalError,
-)
+from sqlalchemy import URL, Connection, Engine, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from fimq.errors import LedgerDamaged, LedgerNewer, LedgerOutdated, LedgerUnreachable
+from fimq.errors import LedgerNewer, LedgerOutdated, LedgerUnreachable, ServiceError
+from fimq.ledger import postgres, sqlite
 from fimq.ledger.tables import SCHEMA
 from fimq.logs import redact
 
-#: Longer than any transaction of ours takes, even on a slow disk under load.
-BUSY_TIMEOUT_MS = 30_000
-_WRITE = "fimq_write"
+
+class Database(Protocol):
+    """What a kind of database does in its own way; a module each."""
+
+    def open_engine(self, url: URL, pool_size: int) -> Engine:
+        """An engine; nothing is connected before the first transaction."""
+
+    def options(self, *, write: bool) -> dict[str, Any]:
+        """How a transaction begins, as SQLAlchemy's execution options."""
+
+    def prepare_migration(self, connection: Connection) -> None:
+        """Make a transaction the only one that migrates."""
+
+    def meaning(self, error: DBAPIError) -> type[ServiceError] | None:
+        """What an error says of the database; None where it is a fault of ours."""
 
 
 class Ledger:
@@ -39,12 +45,18 @@ class Ledger:
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
         """Open the engine; nothing is connected before the first transaction.
 
+        Args:
+            url: of the database; postgres:// and postgresql:// are the same.
+            pool_size: transactions that may be open at once; two more in a rush.
+
         Raises:
             LedgerUnreachable: the URL names no database that this installation can use.
+            LedgerDriverMissing: it is on PostgreSQL, and psycopg is not installed.
         """
         try:
             self.url = make_url(url)
-            self.engine = _engine(self.url, pool_size)
+            self._database = _kind(self.url)
+            self.engine = self._database.open_engine(self.url, pool_size)
         except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
             # The error of a URL that cannot be read may quote it; its secrets go nowhere.
             why = error if isinstance(error, ImportError) else type(error).__name__
@@ -66,29 +78,26 @@ class Ledger:
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A transaction on the bare connection, for migrations."""
+        """A transaction on the bare connection, for migrations: one at a time."""
         with self._translated(), self.engine.begin() as connection:
+            self._database.prepare_migration(connection)
             yield connection
 
     def _session(self, *, write: bool) -> Session:
-        engine = self.engine.execution_options(**{_WRITE: write})
+        engine = self.engine.execution_options(**self._database.options(write=write))
         return Session(engine, expire_on_commit=False)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError) as error:
-            raise LedgerUnreachable(
-                f"cannot use the ledger at {self.shown}: {error.orig}"
-            ) from error
         except PoolTimeout as error:
             raise LedgerUnreachable(f"the ledger at {self.shown} is too busy") from error
-        except DatabaseError as error:
-            # SQLite says so, with no class of its own, of files that are no database.
-            if type(error) is DatabaseError:
-                raise LedgerDamaged(f"the ledger at {self.shown}: {error.orig}") from error
-            raise
+        except DBAPIError as error:
+            if (meaning := self._database.meaning(error)) is None:
+                raise
+            why = " ".join(str(error.orig).split())
+            raise meaning(f"cannot use the ledger at {self.shown}: {why}") from error
 
     @property
     def shown(self) -> str:
@@ -133,35 +142,5 @@ class Ledger:
         self.engine.dispose()
 
 
-def _engine(url: URL, pool_size: int) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=pool_size, max_overflow=2, pool_pre_ping=True)
-    if url.database in {None, "", ":memory:"}:
-        raise ArgumentError("a ledger in memory would end with its process")
-    # What others submitted is nobody else's business on this machine.
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=2,
-        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
-    )
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    # The driver's own BEGIN is off: it would come too late and never IMMEDIATE.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get(_WRITE, True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+def _kind(url: URL) -> Database:
+    return postgres if url.get_backend_name() in postgres.NAMES else sqlite

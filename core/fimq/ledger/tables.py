@@ -29,6 +29,10 @@ from fimq.ledger.states import JobState, StepState
 #: The schema these tables are; the newest migration carries the same name.
 SCHEMA = "0002"
 
+#: What is missing is NULL, not the JSON word null. JSON and not JSONB: nothing is searched by
+#: what is inside it, and JSONB refuses the \u0000 that a video's metadata may hold.
+_Json = JSON(none_as_null=True)
+
 
 class Table(DeclarativeBase):
     """Base of every table; constraints are named alike on every database."""
@@ -43,8 +47,8 @@ class Table(DeclarativeBase):
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: UtcTime,
-        dict[str, Any]: JSON,
-        list[Any]: JSON,
+        dict[str, Any]: _Json,
+        list[Any]: _Json,
     }
 
     tenant: Mapped[str] = mapped_column(String(64), default="default")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -13,12 +11,12 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     consumes,
-    initialize,
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from fimq.errors import DecoderCrash, IdempotencyConflict, Truncated, WrongState
@@ -30,8 +28,7 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.states import JOB_ENDED, JobState, StepKind, StepState
 from fimq.ledger.submission import Content, Request
 from fimq.ledger.sweep import sweep
-from fimq.ledger.tables import Event, Job, Sample, Step, VerdictRow
-from fimq_migrations.schema import upgrade
+from fimq.ledger.tables import Event, Job, Sample, Step, Table, VerdictRow
 
 LEASE = 30.0
 EXECUTIONS, LOSSES = 3, 4
@@ -73,18 +70,13 @@ class LedgerMachine(RuleBasedStateMachine):
     jobs = Bundle("jobs")
     held = Bundle("held")
 
-    @initialize()
-    def open(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.ledger = Ledger(f"sqlite:///{Path(self.folder.name) / 'l.sqlite3'}")
-        upgrade(self.ledger)
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self.ledger = ledger
         self.submitted: set[str] = set()
-        self.finished_by: dict[str, int] = {}
-
-    def teardown(self) -> None:
-        if hasattr(self, "ledger"):
-            self.ledger.close()
-            self.folder.cleanup()
+        with ledger.write() as session:
+            for table in reversed(Table.metadata.sorted_tables):
+                session.execute(delete(table))
 
     # --- callers
 
@@ -223,8 +215,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_job_is_there_and_goes_on(self) -> None:
-        if not hasattr(self, "ledger"):
-            return
         with self.ledger.read() as session:
             jobs = {job.id: job for job in session.scalars(select(Job))}
             open_by_job = dict(
@@ -241,8 +231,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def one_verdict_and_one_event_a_job(self) -> None:
-        if not hasattr(self, "ledger"):
-            return
         with self.ledger.read() as session:
             verdicts = session.scalars(select(VerdictRow.job_id)).all()
             events = session.scalars(select(Event.job_id)).all()
@@ -253,8 +241,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def counters_stay_under_their_caps(self) -> None:
-        if not hasattr(self, "ledger"):
-            return
         with self.ledger.read() as session:
             for step in session.scalars(select(Step)):
                 assert step.executions <= EXECUTIONS
@@ -292,10 +278,13 @@ class LedgerMachine(RuleBasedStateMachine):
             )
 
 
-TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(
-    max_examples=40,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+def test_the_promises_hold_whatever_happens(ledger: Ledger) -> None:
+    run_state_machine_as_test(
+        lambda: LedgerMachine(ledger),
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,117 @@
+"""PostgreSQL under the ledger: for several machines, by psycopg 3.
+
+Nothing waits for ever: not for a server that is gone, not for a lock, and no transaction
+keeps its locks when its worker's machine has vanished. A parameter in the URL comes before
+what is set here; docs/how-to/postgres.md says what for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from fimq.errors import LedgerDriverMissing, LedgerUnreachable, ServiceError
+
+#: The names under which this database is known in URLs.
+NAMES = ("postgresql", "postgres")
+_DRIVER = "postgresql+psycopg"
+
+#: Limits of a session, in milliseconds. A lock is held for one short transaction; the longest
+#: one judges a video of 12 hours and computes for seconds between two statements.
+_LIMITS_MS = {
+    "statement_timeout": 60_000,
+    "lock_timeout": 15_000,
+    "idle_in_transaction_session_timeout": 60_000,
+}
+
+#: What libpq is told: to give up on a server that does not answer, within half a minute.
+_CONNECT: dict[str, Any] = {
+    "application_name": "fimq",
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": " ".join(f"-c {name}={value}" for name, value in _LIMITS_MS.items()),
+}
+
+#: One upgrade at a time: the number is fimq's own.
+_MIGRATION_LOCK = 0x66696D71
+
+#: SQLSTATEs that speak of the server, yet come as no OperationalError: it is read only (a
+#: standby), we idled in a transaction, may not use a table, no such database, its own fault.
+_SERVER_STATES = ("25006", "25P03", "42501", "3D000", "XX")
+
+
+def normal(url: URL) -> URL:
+    """The URL with the driver that fimq uses, whichever way it is written.
+
+    Raises:
+        LedgerUnreachable: it names another driver.
+    """
+    name, _, driver = url.drivername.partition("+")
+    if name not in NAMES or driver not in {"", "psycopg"}:
+        raise LedgerUnreachable(f"FIMQ_LEDGER_URL: {url.drivername} is not used; postgresql:// is")
+    return url.set(drivername=_DRIVER)
+
+
+def open_engine(url: URL, pool_size: int) -> Engine:
+    """An engine on a server; nothing is connected yet.
+
+    Raises:
+        LedgerDriverMissing: psycopg, or the libpq that it needs, is not installed.
+        LedgerUnreachable: the URL names another driver.
+    """
+    url = normal(url)
+    if importlib.util.find_spec("psycopg") is None:
+        raise LedgerDriverMissing
+    try:
+        return create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=2,
+            # A connection that was cut while it lay in the pool is replaced unseen.
+            pool_pre_ping=True,
+            connect_args={
+                **{name: value for name, value in _CONNECT.items() if name not in url.query},
+                # Plans fit their values: `ready` is one step in a million. PgBouncer likes it too.
+                "prepare_threshold": None,
+            },
+        )
+    except ImportError as error:
+        raise LedgerDriverMissing(f"psycopg cannot be used: {error}".splitlines()[0]) from error
+
+
+def options(*, write: bool) -> dict[str, Any]:
+    """How a transaction begins: a reader sees one moment through all its questions."""
+    if write:
+        return {"isolation_level": "READ COMMITTED"}
+    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+def prepare_migration(connection: Connection) -> None:
+    """Wait for another upgrade to end; then migrate without a limit on statements.
+
+    The limit on locks stays: an upgrade that cannot get a table fails, and may be repeated,
+    while one that waits would keep everybody else waiting behind it.
+    """
+    for statement in (
+        "SET LOCAL lock_timeout = 0",
+        "SET LOCAL statement_timeout = 0",
+        "SET LOCAL idle_in_transaction_session_timeout = 0",
+        f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})",
+        f"SET LOCAL lock_timeout = {_LIMITS_MS['lock_timeout']}",
+    ):
+        connection.execute(text(statement))
+
+
+def meaning(error: DBAPIError) -> type[ServiceError] | None:
+    """The server is away, refuses, or gave up: the same request may pass later."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    known = isinstance(error, OperationalError | InterfaceError)
+    if known or error.connection_invalidated or state.startswith(_SERVER_STATES):
+        return LedgerUnreachable
+    return None
