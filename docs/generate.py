@@ -42,8 +42,9 @@ _LINES: dict[str, tuple[str, Any]] = {
     "manifest": ("`fimq models show --json`", Manifest),
 }
 _PRECEDENCE = """\
-Precedence: command line, then the variable, then `fimq.toml` (the same names in lower case
-without `FIMQ_`), then the default. `fimq config` shows each value and where it came from.
+Precedence: command line, then the variable, then a file of `FIMQ_SECRETS_DIR` (named as the
+variable, in lower case), then `fimq.toml` (the same names in lower case without `FIMQ_`), then
+the default. `fimq config` shows each value and where it came from.
 `fimq.toml` is the file that `FIMQ_CONFIG` names, else the one in the current folder, else
 the one in the user's config folder.
 """

@@ -1,8 +1,9 @@
 """Settings: what an operator may change, where it came from, and what it means.
 
 Read once, at the edge of a command, and passed down as a value. Precedence, highest
-first: command-line options, `FIMQ_...` variables, `fimq.toml`, the defaults here.
-`fimq.toml` is looked for in `FIMQ_CONFIG`, the current folder, then the user's config
+first: command-line options, `FIMQ_...` variables, the files of `FIMQ_SECRETS_DIR` (each
+named as a variable in lower case, as containers get their secrets), `fimq.toml`, the defaults
+here. `fimq.toml` is looked for in `FIMQ_CONFIG`, the current folder, then the user's config
 folder; the first one found is read.
 """
 
@@ -186,7 +187,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env files: secrets would be read from any folder
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Command line, environment, then `fimq.toml` (which arrives as defaults)."""
+        """Command line, environment, secret files, then `fimq.toml` (as defaults)."""
         return init_settings, env_settings, file_secret_settings, _TomlSource(settings_cls)
 
     @property
@@ -298,6 +299,20 @@ def read_toml() -> dict[str, Any]:
     return values
 
 
+def secrets_dir() -> Path | None:
+    """The folder whose files are settings, or None.
+
+    Raises:
+        SettingsInvalid: it is named, and not there.
+    """
+    named = os.environ.get(PREFIX + "SECRETS_DIR")
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        raise SettingsInvalid(f"{PREFIX}SECRETS_DIR: there is no folder {named}")
+    return Path(named)
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings once; `overrides` are command-line options that were given.
 
@@ -306,7 +321,8 @@ def load_settings(**overrides: Any) -> Settings:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)
+        # Not an argument that Settings declares, but one that its parent takes.
+        return Settings(**(given | {"_secrets_dir": secrets_dir()}))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
@@ -321,6 +337,9 @@ def origin(name: str) -> str:
     """Where the value of setting `name` comes from: a variable, a file, or `default`."""
     if os.environ.get(PREFIX + name.upper()):
         return PREFIX + name.upper()
+    secret = PREFIX.lower() + name
+    if (folder := secrets_dir()) is not None and (folder / secret).is_file():
+        return str(folder / secret)
     if name in read_toml():
         return str(toml_path())
     return "default"

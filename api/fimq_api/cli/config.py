@@ -17,7 +17,8 @@ from fimq_api.cli.options import Command, json_option
 def config(*, as_json: bool) -> None:
     """Show every setting and where it came from.
 
-    Precedence: command line, FIMQ_... variables, fimq.toml, default. Secrets are masked.
+    Precedence: command line, FIMQ_... variables, FIMQ_SECRETS_DIR, fimq.toml, default. Secrets
+    are masked.
 
     Example: fimq config
     """

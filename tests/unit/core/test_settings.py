@@ -93,3 +93,23 @@ def test_secrets_are_not_in_the_repr(monkeypatch) -> None:
     assert "hunter2" not in repr(settings)
     assert settings.broker == "redis://:hunter2@127.0.0.1/0"
     assert not settings.embedded_queue
+
+
+def test_secret_files_come_after_variables_and_before_the_file(toml, tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "fimq_broker_url").write_text("redis://:word@queue:6379/0\n")
+    (folder / "others_password").write_text("unread")
+    monkeypatch.setenv("FIMQ_SECRETS_DIR", str(folder))
+    toml.write_text("broker_url = 'redis://file'\nevery = 10\n")
+    assert load_settings().broker == "redis://:word@queue:6379/0"
+    assert origin("broker_url") == str(folder / "fimq_broker_url")
+    assert (load_settings().every, origin("every")) == (10, str(toml))
+    monkeypatch.setenv("FIMQ_BROKER_URL", "redis://variable")
+    assert (load_settings().broker, origin("broker_url")) == ("redis://variable", "FIMQ_BROKER_URL")
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_an_error(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("FIMQ_SECRETS_DIR", str(tmp_path / "none"))
+    with pytest.raises(SettingsInvalid, match="FIMQ_SECRETS_DIR"):
+        load_settings()
