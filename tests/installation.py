@@ -74,7 +74,8 @@ class Installation:
         return sorted(self.folder.glob("worker-*.txt"))
 
     def ledger(self) -> Ledger:
-        return Ledger(f"sqlite:///{self.data_dir / 'ledger.sqlite3'}")
+        embedded = f"sqlite:///{self.data_dir / 'ledger.sqlite3'}"
+        return Ledger(self.environment.get("FIMQ_LEDGER_URL", embedded))
 
     @property
     def worker_pid(self) -> int | None:
@@ -170,7 +171,8 @@ def installed(folder: Path, face_models: Path, **settings: str) -> Iterator[Inst
         made = Installation(folder, Path(state_dir))
         made.environment = _environment(made, face_models) | settings
         yield made
-        made.run("down")
+        if "FIMQ_BROKER_URL" not in made.environment:
+            made.run("down")
         for pid in made.processes():
             os.kill(pid, signal.SIGKILL)
 
