@@ -32,7 +32,10 @@ from fimq.store.base import open_store
 
 _NEEDED = ("av", "opencv-python-headless", "openvino", "celery", "redis", "sqlalchemy")
 _EXAMINATION_S = 120
-_EXTRAS = ("onnxruntime", "tensorflow-cpu", "mediapipe", "psycopg", "s3fs", "fastapi")
+_EXTRAS = (
+    *("onnxruntime", "onnxruntime-gpu", "tensorrt-cu12", "tensorrt-rtx-cu12", "cuda-bindings"),
+    *("tensorflow-cpu", "mediapipe", "psycopg", "s3fs", "fastapi"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,6 +297,20 @@ class RuntimeMissing(ModelError):
     hint = "See: fimq doctor"
 
 
+class RuntimeNotInstalled(RuntimeMissing):
+    """The runtime is not installed."""
+
+    code = "runtime_not_installed"
+    hint = "Install its extra; docs/gpu.md says which."
+
+
+class RuntimeUnusable(RuntimeMissing):
+    """The runtime is installed, but cannot be used on this machine."""
+
+    code = "runtime_unusable"
+    hint = "See: fimq doctor, and docs/gpu.md"
+
+
 # --- services and state ---------------------------------------------------------------------
 
 
@@ -356,6 +370,20 @@ class LedgerDamaged(ServiceError):
 
     code = "ledger_damaged"
     hint = "Bring back a copy of it; or move it away, and fimq begins with an empty one."
+
+
+class GpuFailed(ServiceError):
+    """The GPU failed while it scored."""
+
+    code = "gpu_failed"
+    hint = "The step is run again. If it goes on: fewer workers on this card; docs/gpu.md"
+
+
+class GpuLost(GpuFailed):
+    """The GPU was lost: this worker ends, so that whoever started it starts it again."""
+
+    code = "gpu_lost"
+    hint = "Look for Xid lines in the kernel's log; docs/gpu.md"
 
 
 class JobNotFound(FimqError):

@@ -33,6 +33,7 @@ _PLACES = (
     "cache_dir",
     "face_models_dir",
     "models_dir",
+    "engines_dir",
 )
 
 
@@ -81,6 +82,10 @@ class Settings(BaseSettings):
     )
     models_dir: Path | None = Field(
         default=None, description="Folder of installed models; unset: data_dir/models."
+    )
+    engines_dir: Path | None = Field(
+        default=None,
+        description="Folder of the TensorRT engines built here; unset: data_dir/engines.",
     )
     tenant: str = Field(
         default="default", min_length=1, max_length=64, description="Owner written on every row."
@@ -135,7 +140,11 @@ class Settings(BaseSettings):
     child_requests: int = Field(default=200, ge=1, description="Requests of one child.")
 
     # --- the classifier
-    runtime: str = Field(default="auto", description="auto, openvino or onnxruntime.")
+    runtime: str = Field(
+        default="auto",
+        description="auto (the first that may judge), tensorrt, tensorrt-rtx, onnxruntime-cuda, "
+        "openvino or onnxruntime.",
+    )
     slots: int = Field(
         default_factory=lambda: max(1, len(os.sched_getaffinity(0))),
         ge=1,
@@ -154,7 +163,9 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field(default="text", description="text or json.")
 
-    @field_validator("data_dir", "state_dir", "cache_dir", "face_models_dir", "models_dir")
+    @field_validator(
+        "data_dir", "state_dir", "cache_dir", "face_models_dir", "models_dir", "engines_dir"
+    )
     @classmethod
     def _whole_path(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -238,6 +249,11 @@ class Settings(BaseSettings):
     def installed_models(self) -> Path:
         """Folder of models installed beside the built-in one."""
         return self.models_dir or self.data_dir / "models"
+
+    @property
+    def engines(self) -> Path:
+        """Folder of the engines that were built on this machine."""
+        return self.engines_dir or self.data_dir / "engines"
 
     def places(self) -> dict[str, str]:
         """Where things live, as settings that mean the same in any folder."""

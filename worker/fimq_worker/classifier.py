@@ -38,7 +38,7 @@ class Classifier:
         ]
 
     def facts(self) -> dict[str, Any]:
-        """What a verdict says of its runtime; who was refused before it is part of that."""
+        """What a verdict says of its runtime, and of installed ones that were refused."""
         return {
             **self.choice.runtime_facts(),
             "refused": [
@@ -74,7 +74,7 @@ class Classifiers:
             package = registry.find(name, self.settings.installed_models)
             if package is None:
                 raise ModelMissing(f"there is no model {name!r} here")
-            chosen = choose(package, self.settings.runtime)
+            chosen = choose(package, self.settings.engines, self.settings.runtime)
             if known is not None:
                 # Steps in work still use it; it ends with the worker.
                 self._retired.append(known)

@@ -10,11 +10,12 @@ import sys
 from typing import Any
 
 from fimq import logs
-from fimq.errors import FimqError
+from fimq.errors import FimqError, RuntimeMissing, RuntimeNotInstalled
 from fimq.models import registry
+from fimq.models.package import ModelPackage
 from fimq.settings import Settings, load_settings
 from fimq_worker.child.client import ChildPool
-from fimq_worker.runtimes.choose import RUNTIMES, choose
+from fimq_worker.runtimes.choose import AUTO, RUNTIMES, choose
 
 #: What each layer of the child's sandbox keeps out, and what to do where it is missing.
 _LAYER_HINTS = {
@@ -22,6 +23,7 @@ _LAYER_HINTS = {
     "seccomp": "Needs a kernel with seccomp filters.",
     "network": "Needs unprivileged user namespaces.",
 }
+_GPU_HINT = "docs/gpu.md says what each runtime needs."
 
 
 def findings(settings: Settings, model: str) -> list[dict[str, Any]]:
@@ -40,22 +42,45 @@ def _runtimes(settings: Settings, model: str) -> list[dict[str, Any]]:
         return [_finding("runtime", "bad", error.message, error.hint)]
     if package is None:
         return [_finding("runtime", "note", f"no model {model} to run", "See: fimq models list")]
-    rows = []
+    rows: list[dict[str, Any]] = []
+    judges: list[str] = []
+    absent: list[str] = []
     for name in RUNTIMES:
         try:
-            chosen = choose(package, name)
+            chosen = choose(package, settings.engines, name)
+        except RuntimeNotInstalled:
+            absent.append(name)
+            continue
         except FimqError as error:
             # One is enough; the others are extras.
-            rows.append(_finding(name, "note", error.message))
+            says = error.facts.get("reasons", {}).get(name, error.message)
+            hint = _GPU_HINT if isinstance(error, RuntimeMissing) else error.hint
+            rows.append(_finding(name, "note", says, hint))
             continue
+        judges.append(name)
         runtime = chosen.runtime
-        rows.append(_finding(name, "ok", f"{runtime.version} {runtime.precision}, {chosen.parity}"))
-    try:
-        judges = choose(package, settings.runtime).runtime
-        rows.append(_finding("runtime", "ok", f"{settings.runtime}: {judges.name} judges"))
-    except FimqError as error:
-        rows.append(_finding("runtime", "bad", error.message, error.hint))
+        says = f"{runtime.version} {runtime.precision}, {chosen.parity}"
+        for refusal in chosen.refusals:
+            says += f"; {refusal.reason}"
+        rows.append(_finding(name, "ok", says))
+    if absent:
+        rows.append(_finding("other runtimes", "note", f"not installed: {', '.join(absent)}"))
+    rows.append(_judge(settings, package, judges))
     return rows
+
+
+def _judge(settings: Settings, package: ModelPackage, judges: list[str]) -> dict[str, Any]:
+    """Which of the runtimes that may judge does."""
+    wanted = settings.runtime
+    if wanted == AUTO and judges:
+        return _finding("runtime", "ok", f"{AUTO}: {judges[0]} judges")
+    if wanted in judges:
+        return _finding("runtime", "ok", f"{wanted} judges")
+    try:
+        choose(package, settings.engines, wanted)
+    except FimqError as error:
+        return _finding("runtime", "bad", error.message, error.hint)
+    return _finding("runtime", "ok", f"{wanted} judges")
 
 
 def _sandbox(settings: Settings) -> list[dict[str, Any]]:

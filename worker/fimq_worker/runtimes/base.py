@@ -7,7 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fimq.errors import ModelInvalid
+from fimq.errors import ModelInvalid, RuntimeUnusable
+
+
+class NoSuchPrecision(RuntimeUnusable):
+    """The model cannot be computed in this precision."""
+
+    code = "no_such_precision"
 
 
 class Runtime(Protocol):
@@ -32,6 +38,8 @@ class Runtime(Protocol):
 
         Raises:
             ModelInvalid: the model answers in another shape, or with what is no score.
+            GpuFailed: the GPU did not answer; the same crops may be scored again.
+            GpuLost: nor will it answer this process again.
         """
 
 

@@ -14,7 +14,7 @@ from fimq.models.package import ModelPackage
 from fimq_worker.runtimes.base import checked
 
 #: Its errors have no common parent but Exception.
-_ERRORS = (
+ERRORS = (
     *(state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf),
     *(state.NoModel, state.NotImplemented, state.RuntimeException),
 )
@@ -35,14 +35,7 @@ class OnnxRuntime:
         """
         self.version = str(onnxruntime.__version__)
         self._classes = len(package.manifest.classes)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _SILENT
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                package.onnx, options, providers=["CPUExecutionProvider"]
-            )
-        except _ERRORS as error:
-            raise ModelInvalid(f"ONNX Runtime cannot load {package.manifest.label}") from error
+        self._session = open_session(package, ["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
 
     def score(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -51,6 +44,20 @@ class OnnxRuntime:
             return np.empty((0, self._classes), np.float32)
         try:
             answer = self._session.run(None, {self._input: np.ascontiguousarray(crops)})[0]
-        except _ERRORS as error:
+        except ERRORS as error:
             raise ModelInvalid("The model does not take crops of this size") from error
         return checked(answer, len(crops), self._classes)
+
+
+def open_session(package: ModelPackage, providers: list[Any]) -> Any:
+    """Load a network into ONNX Runtime.
+
+    Raises:
+        ModelInvalid: ONNX Runtime cannot read it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    try:
+        return onnxruntime.InferenceSession(package.onnx, options, providers=providers)
+    except ERRORS as error:
+        raise ModelInvalid(f"ONNX Runtime cannot load {package.manifest.label}") from error
