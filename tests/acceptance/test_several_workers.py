@@ -7,13 +7,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from awkward import FILM
 from clips import Clip
-from fimq.ledger.tables import Job
+from fimq.ledger.tables import Job, Step
 from installation import Installation, until, worker_of
 from services.redis import RedisServer
 
@@ -151,3 +152,26 @@ def test_a_job_of_two_workers_is_one_job(installation: Installation, redis: Redi
     assert len({step.worker_id for step in segments}) == 2
     (job,) = installation.rows(Job)
     assert (job.segments, job.segments_left, job.samples_done) == (10, 0, 250)
+
+
+def test_an_urgent_video_waits_for_no_more_than_the_segment_in_work(
+    installation: Installation, redis: RedisServer
+) -> None:
+    installation.environment["FIMQ_ARCHIVE_SEGMENT_SECONDS"] = "1"
+    film = replace(FILM, frames=300, gop=25).write(installation.folder / "film.mp4")
+
+    def done() -> int:
+        return len(installation.rows(Step, lane="archive", kind="segment", state="done"))
+
+    with worker_of(installation, "--slots", "1"):
+        installation.run("submit", film, "--lane", "archive", "--every", "1")
+        until(lambda: done() >= 1, "a segment")
+        for number in range(3):
+            clip = Clip(frames=3 + number).write(installation.folder / f"{number}.mp4")
+            (urgent,) = installation.documents("submit", clip, "--lane", "urgent")
+            before = done()
+            job = partial(installation.job, urgent["job_id"])
+            until(lambda job=job: job().started_at, "the urgent claim")
+            assert done() - before <= 1
+            until(lambda job=job: job().ended_at, "the urgent verdict")
+        assert done() < 12, "the film was done before it could be in the way"
