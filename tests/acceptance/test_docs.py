@@ -24,7 +24,7 @@ ELSEWHERE = {
     "make docs": "held by tests/unit/cli",
 }
 #: Commands that set the scene for the next line of their block.
-_RUNS_ON = re.compile(r"fimq worker")
+_RUNS_ON = re.compile(r"fimq worker(?!s| --drain)")
 _FIMQ = re.compile(r"^(?:\.venv/bin/)?(fimq [^#]+)")
 
 
@@ -85,6 +85,10 @@ def _run(command: str, installation, cut: Path, wheel: Path) -> str:
     if _RUNS_ON.match(command):
         return _start_and_stop(command, installation)
     words = command.replace(f"{wheel.stem}.whl", str(wheel))
+    if "--drain" in words:
+        installation.run("up")
+        (worker,) = installation.documents("workers")
+        words = words.replace("0198f2ab", worker["id"])
     if "0198f2ab" in words:
         words = words.replace("0198f2ab", _job_for(command, installation, cut))
     if "--failed" in words:
