@@ -1,7 +1,8 @@
 """Claims: how a worker gets a step, keeps it, and ends it, so that one worker wins.
 
-Every function is one short transaction. A claim is named by (step, fence); the fence grows
-with each claim, so that a worker that lost its step changes nothing when it comes late.
+A claim is named by (step, fence); the fence grows with each claim, so that a worker that
+lost its step changes nothing when it comes late. Transactions are short, and lock in the
+order of the room `locks`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Update, select, update
+from sqlalchemy import CursorResult, Update, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
-from fimq.ledger.states import (
-    JobState,
-    StepState,
-)
+from fimq.ledger.locks import lock_job, lock_steps, lock_video
+from fimq.ledger.states import JobState, StepState
 from fimq.ledger.tables import Job, Step, Video
 
 
@@ -53,30 +52,32 @@ def changed(session: Session, statement: Update) -> int:
 def claim(ledger: Ledger, step_id: str, worker_id: str, lease: float) -> Claim | None:
     """Take a ready step for `lease` seconds, or None when there is nothing to take.
 
-    Nobody waits: a step that is held, ended, cancelled or not yet due gives None, and the
-    caller drops its doorbell.
+    Nobody waits: a step that is held, ended, cancelled, not yet due, or being decided about
+    by another gives None, and the caller drops its doorbell.
     """
     with ledger.write() as session:
-        taken = changed(
-            session,
+        ready = Step.id == step_id, Step.state == StepState.READY, Step.not_before <= now()
+        found = session.execute(
+            select(Job.id, Job.state).join(Step, Step.job_id == Job.id).where(*ready)
+        ).one_or_none()
+        if found is None or (found.state == JobState.QUEUED and not _start(session, found.id)):
+            return None
+        if not lock_steps(session, *ready, wait=False):
+            # A sweep looks at it, and will ring. The job did not start.
+            session.rollback()
+            return None
+        session.execute(
             update(Step)
-            .where(Step.id == step_id, Step.state == StepState.READY, Step.not_before <= now())
+            .where(Step.id == step_id)
             .values(
                 state=StepState.CLAIMED,
                 fence=Step.fence + 1,
                 worker_id=worker_id,
                 lease_until=now(lease),
                 progress=0,
-            ),
+            )
         )
-        if not taken:
-            return None
         step = session.get_one(Step, step_id)
-        session.execute(
-            update(Job)
-            .where(Job.id == step.job_id, Job.state == JobState.QUEUED)
-            .values(state=JobState.RUNNING, started_at=now())
-        )
         job = session.get_one(Job, step.job_id)
         video = session.get_one(Video, job.video_id)
         return Claim(
@@ -98,27 +99,42 @@ def claim(ledger: Ledger, step_id: str, worker_id: str, lease: float) -> Claim |
         )
 
 
+def _start(session: Session, job_id: str) -> bool:
+    """Let a queued job run. False: another decides about it at this moment, or has."""
+    return lock_job(session, job_id, wait=False) and bool(
+        changed(
+            session,
+            update(Job)
+            .where(Job.id == job_id, Job.state == JobState.QUEUED)
+            .values(state=JobState.RUNNING, started_at=now()),
+        )
+    )
+
+
 def beat(ledger: Ledger, worker_id: str, held: Sequence[Claim], lease: float) -> list[Claim]:
-    """Extend the leases of `held`; return the claims that this worker no longer has."""
-    if not held:
-        return []
-    with ledger.write() as session:
-        mine = Step.worker_id == worker_id, Step.state == StepState.CLAIMED
-        kept = {
-            (step_id, fence)
-            for step_id, fence in session.execute(
-                select(Step.id, Step.fence).where(
-                    Step.id.in_({claim.step_id for claim in held}), *mine
+    """Extend the leases of `held`; return the claims that this worker no longer has.
+
+    What is free is extended first. What another transaction has locked (the end of a long
+    video takes seconds) is waited for afterwards, so that it costs no other step its lease.
+    """
+    rest = {(claim.step_id, claim.fence) for claim in held}
+    for wait in (False, True):
+        if rest:
+            with ledger.write() as session:
+                mine = (
+                    tuple_(Step.id, Step.fence).in_(sorted(rest)),
+                    Step.worker_id == worker_id,
+                    Step.state == StepState.CLAIMED,
                 )
-            )
-        } & {(claim.step_id, claim.fence) for claim in held}
-        if kept:
-            session.execute(
-                update(Step)
-                .where(Step.id.in_([step_id for step_id, _ in kept]), *mine)
-                .values(lease_until=now(lease))
-            )
-    return [claim for claim in held if (claim.step_id, claim.fence) not in kept]
+                kept = lock_steps(session, *mine, wait=wait)
+                if kept:
+                    session.execute(
+                        update(Step)
+                        .where(tuple_(Step.id, Step.fence).in_(sorted(kept)))
+                        .values(lease_until=now(lease))
+                    )
+            rest -= kept
+    return [claim for claim in held if (claim.step_id, claim.fence) in rest]
 
 
 def held_by(step: Claim) -> tuple[Any, ...]:
@@ -169,9 +185,13 @@ def let_go(ledger: Ledger, held: Claim) -> None:
 def record_plan(ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int) -> bool:
     """Write what the probe found and how many samples are planned. False: the claim was lost."""
     with ledger.write() as session:
-        if session.scalar(select(Step.id).where(*held_by(held))) is None:
+        video_id = session.scalar(select(Job.video_id).where(Job.id == held.job_id))
+        if video_id is None:
             return False
-        job = session.get_one(Job, held.job_id)
-        job.samples_planned = samples
-        session.execute(update(Video).where(Video.id == job.video_id).values(probe=probe))
+        lock_video(session, video_id)
+        lock_job(session, held.job_id)
+        if not lock_steps(session, *held_by(held)):
+            return False
+        session.execute(update(Job).where(Job.id == held.job_id).values(samples_planned=samples))
+        session.execute(update(Video).where(Video.id == video_id).values(probe=probe))
         return True

@@ -2,6 +2,7 @@
 
 Rows, step, counter, verdict, event and state go together or not at all. Every function is
 conditional on its claim: a worker that lost its step changes nothing when it comes late.
+Each locks the job before its step, as the room `locks` has it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from fimq.identifiers import new_id
 from fimq.ledger.claims import Claim, changed, held_by
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
+from fimq.ledger.locks import lock_job, lock_steps
 from fimq.ledger.states import JobState, StepKind, StepState, job_sources, step_sources
 from fimq.ledger.tables import Event, Face, Job, Sample, Step, Track, VerdictRow
 
@@ -30,6 +32,7 @@ def complete_plan(
     Returns the ids of the new steps, to be rung for, or None if the claim was lost.
     """
     with ledger.write() as session:
+        lock_job(session, held.job_id)
         if not _end_step(session, held, StepState.DONE):
             return None
         steps = [
@@ -71,18 +74,19 @@ def complete_segment(ledger: Ledger, held: Claim, rows: SegmentRows) -> tuple[bo
     segment. Returns (written, id of the finish step if it was just made).
     """
     with ledger.write() as session:
+        lock_job(session, held.job_id)
         if not _end_step(session, held, StepState.DONE, report=rows.report):
             return False, None
         _write_rows(session, held, rows)
-        session.execute(
+        left = session.scalar(
             update(Job)
             .where(Job.id == held.job_id)
             .values(
                 segments_left=Job.segments_left - 1,
                 samples_done=Job.samples_done + len(rows.samples),
             )
+            .returning(Job.segments_left)
         )
-        left = session.scalar(select(Job.segments_left).where(Job.id == held.job_id))
         if left != 0:
             return True, None
         step = Step(
@@ -120,6 +124,7 @@ def complete_job(
     the job's state. `judge` computes the verdict from the rows as written.
     """
     with ledger.write() as session:
+        lock_job(session, held.job_id)
         if not _end_step(session, held, StepState.DONE, report=rows.report if rows else None):
             return False
         if rows is not None:
@@ -136,15 +141,18 @@ def complete_job(
             )
         session.flush()
         verdict, tracks, assigned = judge(session, held.job_id)
-        for (frame_index, ordinal), track in assigned.items():
+        if assigned:
             session.execute(
-                update(Face)
-                .where(
-                    Face.job_id == held.job_id,
-                    Face.frame_index == frame_index,
-                    Face.ordinal == ordinal,
-                )
-                .values(track=track)
+                update(Face),
+                [
+                    {
+                        "job_id": held.job_id,
+                        "frame_index": frame_index,
+                        "ordinal": ordinal,
+                        "track": track,
+                    }
+                    for (frame_index, ordinal), track in assigned.items()
+                ],
             )
         own = {"job_id": held.job_id, "tenant": held.tenant}
         session.add_all(Track(**own, **track) for track in tracks)
@@ -168,14 +176,17 @@ def fail_step(
         wait: seconds before the step is ready again.
     """
     with ledger.write() as session:
-        step = session.scalar(select(Step).where(*held_by(held)))
-        if step is None:
+        lock_job(session, held.job_id)
+        spent = session.scalar(
+            update(Step)
+            .where(*held_by(held))
+            .values(executions=Step.executions + 1)
+            .returning(Step.executions)
+        )
+        if spent is None:
             return None
-        spent = step.executions + 1
         failed = final or spent >= executions
         facts = {"error_code": error.code, "error_detail": error.message}
-        step.executions = spent
-        session.flush()
         if failed:
             _end_step(session, held, StepState.FAILED, **facts)
             end_job(session, held.job_id, JobState.FAILED, **facts)
@@ -215,11 +226,9 @@ def end_job(session: Session, job_id: str, state: JobState, **facts: Any) -> boo
     )
     if not ended:
         return False
-    session.execute(
-        update(Step)
-        .where(Step.job_id == job_id, Step.state.in_(step_sources(StepState.CANCELLED)))
-        .values(state=StepState.CANCELLED)
-    )
+    still_open = Step.job_id == job_id, Step.state.in_(step_sources(StepState.CANCELLED))
+    lock_steps(session, *still_open)
+    session.execute(update(Step).where(*still_open).values(state=StepState.CANCELLED))
     tenant = session.scalar(select(Job.tenant).where(Job.id == job_id))
     session.add(Event(id=new_id(), tenant=tenant, job_id=job_id, kind=f"job.{state}"))
     session.flush()

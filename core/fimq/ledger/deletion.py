@@ -10,6 +10,7 @@ from fimq.errors import JobNotFound, WrongState
 from fimq.identifiers import short
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
+from fimq.ledger.locks import lock_job, lock_steps, lock_video
 from fimq.ledger.states import JOB_ENDED
 from fimq.ledger.tables import Event, Face, Job, Sample, Step, Track, VerdictRow, Video
 
@@ -25,11 +26,16 @@ def delete(ledger: Ledger, job_id: str) -> str | None:
         WrongState: the job has not ended.
     """
     with ledger.write() as session:
+        video_id = session.scalar(select(Job.video_id).where(Job.id == job_id))
+        if video_id is not None:
+            lock_video(session, video_id)
+            lock_job(session, job_id)
         job = session.get(Job, job_id)
         if job is None:
             raise JobNotFound
         if job.state not in JOB_ENDED:
             raise WrongState(f"{job.name} is {job.state}; first: fimq cancel {short(job.id)}")
+        lock_steps(session, Step.job_id == job_id)
         _bequeath(session, job_id)
         for table in (Face, Sample, Track, VerdictRow, Event, Step):
             session.execute(delete_rows(table).where(table.job_id == job_id))

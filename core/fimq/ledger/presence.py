@@ -59,7 +59,9 @@ def register(ledger: Ledger, *, lanes: list[str], slots: int, facts: dict[str, A
     """Enter a worker; returns its id. Rows of workers long gone are removed."""
     worker_id = new_id()
     with ledger.write() as session:
-        session.execute(delete(Worker).where(Worker.beat_at < now(-KEEP)))
+        # Another that registers removes the same rows, and in an order of its own.
+        gone = select(Worker.id).where(Worker.beat_at < now(-KEEP))
+        session.execute(delete(Worker).where(Worker.id.in_(gone.with_for_update(skip_locked=True))))
         session.add(
             Worker(
                 id=worker_id,

@@ -90,8 +90,8 @@ def submit(
     Raises:
         IdempotencyConflict: the key was used for another request.
     """
-    # A second try can only follow a race on the key or the content; then both exist.
-    for last in (False, True):
+    # A race is lost on the content, then on the key; each is there at the next try.
+    for last in (False, False, True):
         try:
             with ledger.write() as session:
                 return _submit(session, content, request, tenant, idempotency_key)
@@ -110,8 +110,11 @@ def _submit(
             raise IdempotencyConflict(f"the idempotency key {key!r} was used for another request")
         return Submitted(known.id, created=False, step_id=None)
 
+    # Locked, so that no deletion takes its bytes, or the verdict to be taken over, meanwhile.
     video = session.scalar(
-        select(Video).where(Video.tenant == tenant, Video.sha256 == content.sha256)
+        select(Video)
+        .where(Video.tenant == tenant, Video.sha256 == content.sha256)
+        .with_for_update(key_share=True)
     )
     if video is None:
         video = Video(
@@ -223,7 +226,7 @@ def retry(ledger: Ledger, job_id: str) -> Submitted:
         WrongState: the job did not fail and was not cancelled, or was retried before.
     """
     with ledger.write() as session:
-        old = session.get(Job, job_id, with_for_update=True)
+        old = session.get(Job, job_id, with_for_update={"key_share": True})
         if old is None:
             raise JobNotFound
         if old.state not in {JobState.FAILED, JobState.CANCELLED}:

@@ -15,8 +15,12 @@ from fimq.ledger.claims import changed
 from fimq.ledger.clock import now
 from fimq.ledger.completion import end_job
 from fimq.ledger.database import Ledger
+from fimq.ledger.locks import lock_job
 from fimq.ledger.states import JobState, StepState
 from fimq.ledger.tables import Step
+
+#: A step whose worker did not beat for a whole lease.
+_EXPIRED = (Step.state == StepState.CLAIMED, Step.lease_until < now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +52,28 @@ def sweep(
         waiting: messages of each lane that no worker has taken; none where it is not said.
         limit: rows looked at in one go.
     """
-    lost = failed = 0
+    failed = _give_up(ledger, max_losses, limit)
     with ledger.write() as session:
-        expired = session.execute(
-            select(Step.id, Step.job_id, Step.fence, Step.losses)
-            .where(Step.state == StepState.CLAIMED, Step.lease_until < now())
+        # Steps of whom others hold the lock are looked at next time: a sweep never waits.
+        expired = (
+            select(Step.id)
+            .where(*_EXPIRED, Step.losses + 1 < max_losses)
             .limit(limit)
-            .with_for_update(skip_locked=True)
-        ).all()
-        for step_id, job_id, fence, losses in expired:
-            gone = Step.id == step_id, Step.fence == fence, Step.state == StepState.CLAIMED
-            if losses + 1 >= max_losses:
-                facts = {
-                    "error_code": WorkerLost.code,
-                    "error_detail": WorkerLost.default_message(),
-                }
-                counted = {"losses": losses + 1, "lease_until": None, **facts}
-                if changed(
-                    session, update(Step).where(*gone).values(state=StepState.FAILED, **counted)
-                ):
-                    failed += end_job(session, job_id, JobState.FAILED, **facts)
-                    lost += 1
-                continue
-            lost += changed(
-                session,
+            .with_for_update(key_share=True, skip_locked=True)
+        )
+        freed = session.scalars(expired).all()
+        if freed:
+            session.execute(
                 update(Step)
-                .where(*gone)
+                .where(Step.id.in_(freed))
                 .values(
                     state=StepState.READY,
-                    losses=losses + 1,
+                    losses=Step.losses + 1,
                     worker_id=None,
                     lease_until=None,
                     rung_at=None,
                     progress=0,
-                ),
+                )
             )
         due = Step.state == StepState.READY, Step.not_before <= now()
         ready = session.execute(
@@ -99,7 +91,7 @@ def sweep(
                 )
                 .order_by(Step.rung_at.is_not(None), Step.rung_at, Step.id)
                 .limit(max(0, missing))
-                .with_for_update(skip_locked=True)
+                .with_for_update(key_share=True, skip_locked=True)
             )
             ring += [(step_id, lane) for step_id in silent]
         if ring:
@@ -108,4 +100,26 @@ def sweep(
                 .where(Step.id.in_([step_id for step_id, _ in ring]))
                 .values(rung_at=now())
             )
-    return Swept(ring, lost, failed)
+    return Swept(ring, len(freed) + failed, failed)
+
+
+def _give_up(ledger: Ledger, max_losses: int, limit: int) -> int:
+    """End the jobs whose step was lost too often, each in a transaction of its own."""
+    with ledger.read() as session:
+        doomed = session.execute(
+            select(Step.id, Step.job_id)
+            .where(*_EXPIRED, Step.losses + 1 >= max_losses)
+            .limit(limit)
+        ).all()
+    facts = {"error_code": WorkerLost.code, "error_detail": WorkerLost.default_message()}
+    failed = 0
+    for step_id, job_id in doomed:
+        with ledger.write() as session:
+            if lock_job(session, job_id, wait=False) and changed(
+                session,
+                update(Step)
+                .where(Step.id == step_id, *_EXPIRED, Step.losses + 1 >= max_losses)
+                .values(state=StepState.FAILED, losses=Step.losses + 1, lease_until=None, **facts),
+            ):
+                failed += end_job(session, job_id, JobState.FAILED, **facts)
+    return failed
