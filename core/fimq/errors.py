@@ -330,6 +330,13 @@ class StoreUnusable(ServiceError):
     hint = "Check FIMQ_STORE_URL and its rights, then: fimq doctor"
 
 
+class CacheUnusable(ServiceError):
+    """The folder of copies from the store cannot be used."""
+
+    code = "cache_unusable"
+    hint = "Free space there, lower FIMQ_CACHE_BYTES, or set FIMQ_CACHE_DIR."
+
+
 class BrokerUnreachable(ServiceError):
     """The queue cannot be reached."""
 
@@ -418,6 +425,15 @@ class WorkerAmbiguous(FimqError):
 
     code = "worker_ambiguous"
     hint = "Give more letters of its id."
+    exit_status = 2
+    http_status = 409
+
+
+class DeletedMeanwhile(FimqError):
+    """The video was deleted while it was submitted."""
+
+    code = "deleted_meanwhile"
+    hint = "Submit it again."
     exit_status = 2
     http_status = 409
 

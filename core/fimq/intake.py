@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from fimq.errors import (
@@ -17,6 +18,7 @@ from fimq.errors import (
     NotAVideo,
     NotFound,
     NotReadable,
+    PathNotShared,
     TooLarge,
 )
 from fimq.ledger.submission import Content
@@ -32,14 +34,30 @@ def shown(name: str) -> str:
     )
 
 
-def take_in(path: Path, store: Store, *, limit: int, in_place: bool = False) -> Content:
+def take_in(
+    path: Path,
+    store: Store,
+    *,
+    limit: int,
+    in_place: bool = False,
+    shared: Sequence[Path] | None = None,
+) -> Content:
     """Check a file and put it into the store.
+
+    Args:
+        path: the file.
+        store: where its bytes go.
+        limit: the most bytes that are taken.
+        in_place: refer to the file where it lies.
+        shared: the folders that every worker sees at the same place; None: all workers are
+            on this machine, and see what we see.
 
     Raises:
         InputError: the file is refused; nothing was stored.
     """
     name = shown(path.name)
     _check_kind(path, name)
+    adopted = _seen_by_all(path, name, shared) if in_place else None
     try:
         # O_NONBLOCK: a FIFO that took the file's place meanwhile must not hang us.
         source = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
@@ -61,14 +79,27 @@ def take_in(path: Path, store: Store, *, limit: int, in_place: bool = False) -> 
                 raise NotAVideo(f"{name} is not a video (it starts like {words})")
             source.seek(0)
             stored = (
-                store.adopt(path.resolve(), limit=limit)
-                if in_place
-                else store.put(source, limit=limit)
+                store.put(source, limit=limit)
+                if adopted is None
+                else store.adopt(adopted, limit=limit)
             )
         except OSError as error:
             why = error.strerror or str(error)
             raise NotReadable(f"{name} could not be read to its end: {why}") from error
     return Content(stored.sha256, stored.bytes, stored.key, name)
+
+
+def _seen_by_all(path: Path, name: str, shared: Sequence[Path] | None) -> Path:
+    """The path under which every worker finds the file."""
+    # A link is followed first: what it points to may lie where nobody else looks.
+    whole = path.resolve()
+    if shared is None:
+        return whole
+    for folder in shared:
+        # The folder itself may be a link here and a mount there: its name is what is shared.
+        if whole.is_relative_to(folder.resolve()):
+            return folder / whole.relative_to(folder.resolve())
+    raise PathNotShared(f"{name} lies in no folder that every worker sees")
 
 
 def _check_kind(path: Path, name: str) -> None:

@@ -12,11 +12,16 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from platformdirs import user_cache_path, user_config_path, user_data_path, user_state_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from fimq.errors import UsageError
 
@@ -77,6 +82,11 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(
         default=20 * 2**30, ge=0, description="Size of cache_dir; what is open may exceed it."
     )
+    shared_paths: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Folders, joined by `:`, that every worker mounts at the same place: "
+        "--in-place takes files there.",
+    )
     face_models_dir: Path | None = Field(
         default=None, description="Folder of the face models; unset: data_dir/face-models."
     )
@@ -123,7 +133,9 @@ class Settings(BaseSettings):
         default=30, gt=0.05, description="A ready step not rung for so long is rung again."
     )
     max_executions: int = Field(default=3, ge=1, description="Errors before a job fails.")
-    max_losses: int = Field(default=10, ge=1, description="Lost workers before a job fails.")
+    max_losses: int = Field(
+        default=10, ge=1, description="Lost workers and missing services before a job fails."
+    )
     retry_seconds: float = Field(default=5, ge=0, description="Wait before a step is run again.")
     grace_seconds: float = Field(default=20, gt=0, description="Time to stop after SIGTERM.")
     idle_seconds: float = Field(
@@ -169,6 +181,20 @@ class Settings(BaseSettings):
     @classmethod
     def _whole_path(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
+
+    @field_validator("shared_paths", mode="before")
+    @classmethod
+    def _folders(cls, value: Any) -> Any:
+        return tuple(filter(None, value.split(os.pathsep))) if isinstance(value, str) else value
+
+    @field_validator("shared_paths")
+    @classmethod
+    def _whole_folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        # One that is not whole would mean another folder to every worker.
+        for folder in value:
+            if not folder.is_absolute():
+                raise ValueError(f"{folder} is not an absolute path")
+        return value
 
     @field_validator("store_url")
     @classmethod

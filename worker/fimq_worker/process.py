@@ -31,6 +31,7 @@ from fimq.settings import Settings
 from fimq.store.base import open_store
 from fimq_worker.exporter import Exporter, Looks
 from fimq_worker.holding import Holding
+from fimq_worker.housekeeper import Housekeeper
 from fimq_worker.measures import Measures
 from fimq_worker.steps.analysis import Analyst
 from fimq_worker.steps.runner import StepRunner
@@ -115,8 +116,10 @@ class WorkerProcess:
             runner = StepRunner(settings, ledger, doorbell, holding, analyst, measures=measures)
             app.task(name=TASK, ignore_result=True)(runner.run)
             sweeper = Sweeper(ledger, doorbell, settings, measures)
+            housekeeper = Housekeeper(store)
             holding.start()
             sweeper.start()
+            housekeeper.start()
             if self.embedded:
                 self._watch(ledger, holding)
             else:
@@ -125,6 +128,7 @@ class WorkerProcess:
                 return self._serve(app, holding)
             finally:
                 holding.close()
+                housekeeper.end()
                 sweeper.end()
                 holding.end()
                 presence.leave(ledger, worker_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import click
 from pydantic import SecretStr
@@ -41,4 +42,6 @@ def config(*, as_json: bool) -> None:
 def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return redact(value.get_secret_value())
+    if isinstance(value, tuple):
+        return os.pathsep.join(map(str, value))
     return "" if value is None else redact(str(value))

@@ -26,7 +26,5 @@ def delete(*, job: str, yes: bool) -> None:
             found = reading.find_job(session, job)
         if not (yes or click.confirm(f"Delete {found.name} ({short(found.id)})?", err=True)):
             return
-        store_key = deletion.delete(house.ledger, found.id)
-        if store_key is not None:
-            house.store.delete(store_key)
+        deletion.delete(house.ledger, found.id, remove=house.store.delete)
         click.echo(f"{short(found.id)}  {found.name}: deleted")

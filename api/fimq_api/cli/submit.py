@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fimq.document import error_document, job_document
-from fimq.errors import FimqError, ModelMissing, ServiceError, UsageError
+from fimq.errors import DeletedMeanwhile, FimqError, ModelMissing, ServiceError, UsageError
 from fimq.intake import shown, take_in
 from fimq.ledger import reading
 from fimq.ledger.submission import Request, Submitted
@@ -84,7 +84,7 @@ class _Submission:
                 self.refused.append((shown(path.name), error))
                 if not self.given["as_json"]:
                     print_error(error)
-        status = 2 if self.refused else 0
+        status = max((error.exit_status for _, error in self.refused), default=0)
         try:
             steps = [(job.step_id, request.lane) for _, job in self.accepted if job.step_id]
             if steps:
@@ -121,16 +121,28 @@ class _Submission:
 
     def _take(self, path: Path, request: Request) -> Submitted:
         settings = self.house.settings
-        content = take_in(
-            path, self.house.store, limit=settings.max_bytes, in_place=self.given["in_place"]
-        )
-        return submit_content(
-            self.house.ledger,
-            content,
-            request,
-            tenant=settings.tenant,
-            idempotency_key=self.given["idempotency_key"],
-        )
+        for last in (False, False, True):
+            content = take_in(
+                path,
+                self.house.store,
+                limit=settings.max_bytes,
+                in_place=self.given["in_place"],
+                shared=None if settings.embedded_queue else settings.shared_paths,
+            )
+            try:
+                return submit_content(
+                    self.house.ledger,
+                    content,
+                    request,
+                    tenant=settings.tenant,
+                    idempotency_key=self.given["idempotency_key"],
+                    kept=self.house.store.has,
+                )
+            except DeletedMeanwhile:
+                # The file is at hand: it goes in again.
+                if last:
+                    raise
+        raise AssertionError  # pragma: no cover - the loop returns or raises
 
     def _wait(self) -> int:
         status = 0

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from fimq.errors import FimqError
+from fimq.errors import FimqError, ServiceError
 from fimq.identifiers import new_id
 from fimq.ledger.claims import Claim, changed, held_by
 from fimq.ledger.clock import now
@@ -22,6 +22,9 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.locks import lock_job, lock_steps
 from fimq.ledger.states import JobState, StepKind, StepState, job_sources, step_sources
 from fimq.ledger.tables import Event, Face, Job, Sample, Step, Track, VerdictRow
+
+#: Between two tries of a step that lacks a service.
+_LONGEST_WAIT_S = 60.0
 
 
 def complete_plan(
@@ -161,9 +164,19 @@ def complete_job(
 
 
 def fail_step(
-    ledger: Ledger, held: Claim, error: FimqError, *, final: bool, executions: int, wait: float
+    ledger: Ledger,
+    held: Claim,
+    error: FimqError,
+    *,
+    final: bool,
+    executions: int,
+    wait: float,
+    losses: int = 10,
 ) -> StepState | None:
     """Count an error against a step: run it again later, or fail its job.
+
+    A service that is away is no fault of the video: it counts as a lost worker does, and each
+    wait for it is twice the one before, up to a minute.
 
     Returns the step's new state (READY or FAILED), or None if the claim was lost.
 
@@ -174,18 +187,20 @@ def fail_step(
         final: the content itself is at fault, so that another try is useless.
         executions: errors after which the job fails.
         wait: seconds before the step is ready again.
+        losses: missing services and lost workers after which the job fails.
     """
+    service = isinstance(error, ServiceError)
+    counter, most = (Step.losses, losses) if service else (Step.executions, executions)
     with ledger.write() as session:
         lock_job(session, held.job_id)
         spent = session.scalar(
-            update(Step)
-            .where(*held_by(held))
-            .values(executions=Step.executions + 1)
-            .returning(Step.executions)
+            update(Step).where(*held_by(held)).values({counter: counter + 1}).returning(counter)
         )
         if spent is None:
             return None
-        failed = final or spent >= executions
+        failed = final or spent >= most
+        if service:
+            wait = min(wait * 2 ** (spent - 1), max(wait, _LONGEST_WAIT_S))
         facts = {"error_code": error.code, "error_detail": error.message}
         if failed:
             _end_step(session, held, StepState.FAILED, **facts)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from fimq.errors import JobNotFound, WrongState
 from fimq.identifiers import short
+from fimq.ledger import contents
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
-from fimq.ledger.locks import lock_job, lock_steps, lock_video
+from fimq.ledger.locks import lock_content, lock_job, lock_steps, lock_video
 from fimq.ledger.states import JOB_ENDED
 from fimq.ledger.tables import Event, Face, Job, Sample, Step, Track, VerdictRow, Video
 
 
-def delete(ledger: Ledger, job_id: str) -> str | None:
-    """Remove a job that has ended; returns the store key of its video if now unused.
+def delete(ledger: Ledger, job_id: str, *, remove: Callable[[str], None]) -> str | None:
+    """Remove a job that has ended, and its video where no other job is about it.
+
+    Returns the store key of the video if it was removed.
+
+    `remove` gets the video's store key inside the transaction: a submit of the same bytes
+    waits for it and then looks whether they are still there, and where it fails the job
+    stays, to be deleted again. So no job is left without its bytes, and no bytes without a
+    job that tells of them.
 
     The video's row stays, marked as purged, so that its hash can still be accounted for.
     Where other jobs took the verdict over, the oldest of them keeps what it was made from.
@@ -24,12 +34,15 @@ def delete(ledger: Ledger, job_id: str) -> str | None:
     Raises:
         JobNotFound: there is no such job.
         WrongState: the job has not ended.
+        Whatever `remove` raises; then nothing was deleted from the ledger.
     """
     with ledger.write() as session:
-        video_id = session.scalar(select(Job.video_id).where(Job.id == job_id))
-        if video_id is not None:
-            lock_video(session, video_id)
-            lock_job(session, job_id)
+        video = session.scalar(select(Video).join(Job).where(Job.id == job_id))
+        if video is None:
+            raise JobNotFound
+        lock_content(session, video.sha256)
+        lock_video(session, video.id)
+        lock_job(session, job_id)
         job = session.get(Job, job_id)
         if job is None:
             raise JobNotFound
@@ -46,8 +59,12 @@ def delete(ledger: Ledger, job_id: str) -> str | None:
         )
         if others:
             return None
-        video = session.get_one(Video, job.video_id)
         session.execute(update(Video).where(Video.id == video.id).values(purged_at=now()))
+        # As it is now: a submit that had the lock before us may have found it elsewhere.
+        session.refresh(video)
+        if contents.is_needed(session, video.store_key):
+            return None
+        remove(video.store_key)
         return video.store_key
 
 

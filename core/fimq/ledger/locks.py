@@ -1,6 +1,6 @@
 """Locks: the one order in which rows are locked, so that no two transactions wait in a ring.
 
-    video  <  job  <  its steps, by id
+    content  <  video  <  job  <  its steps, by id
 
 Who needs several of these takes them in this order, before reading what it decides by.
 Who only needs steps takes them by id, or skips those that are locked. On SQLite a writer
@@ -9,10 +9,20 @@ holds the whole ledger, and none of this does anything. docs/decisions/0010 says
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from fimq.ledger.tables import Job, Step, Video
+
+
+def lock_content(session: Session, sha256: str) -> None:
+    """Wait until nobody else decides whether these bytes are kept, for any tenant.
+
+    A lock of its own, for there may be no row yet: who makes the first one and who removes
+    the bytes have to meet.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(int(sha256[-15:], 16))))
 
 
 def lock_video(session: Session, video_id: str) -> None:

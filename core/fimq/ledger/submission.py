@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,10 +17,12 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from fimq.errors import IdempotencyConflict, JobNotFound, WrongState
+from fimq.errors import DeletedMeanwhile, IdempotencyConflict, JobNotFound, WrongState
 from fimq.identifiers import new_id
+from fimq.ledger import contents
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
+from fimq.ledger.locks import lock_content
 from fimq.ledger.states import JobState, StepKind
 from fimq.ledger.tables import Event, Job, Step, VerdictRow, Video
 
@@ -84,17 +87,23 @@ def submit(
     *,
     tenant: str = "default",
     idempotency_key: str | None = None,
+    kept: Callable[[str], bool] | None = None,
 ) -> Submitted:
     """Make a job, or return the one that this key or content already has.
 
+    `kept` says whether the store has a key. It is asked, inside the transaction, only about
+    content that was deleted at some time: perhaps after it was found in the store or put
+    there, and before this.
+
     Raises:
+        DeletedMeanwhile: the content has to be stored again.
         IdempotencyConflict: the key was used for another request.
     """
     # A race is lost on the content, then on the key; each is there at the next try.
     for last in (False, False, True):
         try:
             with ledger.write() as session:
-                return _submit(session, content, request, tenant, idempotency_key)
+                return _submit(session, content, request, tenant, key=idempotency_key, kept=kept)
         except IntegrityError:
             if last:
                 raise
@@ -102,7 +111,13 @@ def submit(
 
 
 def _submit(
-    session: Session, content: Content, request: Request, tenant: str, key: str | None
+    session: Session,
+    content: Content,
+    request: Request,
+    tenant: str,
+    *,
+    key: str | None,
+    kept: Callable[[str], bool] | None,
 ) -> Submitted:
     digest = request.digest(content.sha256)
     if key is not None and (known := _by_key(session, tenant, key)) is not None:
@@ -110,6 +125,13 @@ def _submit(
             raise IdempotencyConflict(f"the idempotency key {key!r} was used for another request")
         return Submitted(known.id, created=False, step_id=None)
 
+    lock_content(session, content.sha256)
+    if (
+        kept is not None
+        and contents.was_deleted(session, content.sha256)
+        and not kept(content.store_key)
+    ):
+        raise DeletedMeanwhile
     # Locked, so that no deletion takes its bytes, or the verdict to be taken over, meanwhile.
     video = session.scalar(
         select(Video)

@@ -24,7 +24,7 @@ from typing import BinaryIO, Protocol
 
 import structlog
 
-from fimq.errors import ServiceError
+from fimq.errors import CacheUnusable
 from fimq.store.base import LEFTOVER_SECONDS, Store, Stored
 from fimq.store.content import Hashes, in_place_path, write
 from fimq.store.filelock import take, take_if_free
@@ -35,13 +35,6 @@ _PART, _LOCK = ".part", ".lock"
 KEPT_SECONDS = 24 * 3600
 
 log = structlog.get_logger(__name__)
-
-
-class CacheUnusable(ServiceError):
-    """The folder of copies from the store cannot be used."""
-
-    code = "cache_unusable"
-    hint = "Free space there, lower FIMQ_CACHE_BYTES, or set FIMQ_CACHE_DIR."
 
 
 class RemoteStore(Store, Protocol):

@@ -48,6 +48,7 @@ _CONFIG = {
 }
 #: Tries of a request whose answer broke off; each has botocore's own tries in it.
 _READS = 2
+_UNNAMED = {"403": "AccessDenied", "503": "SlowDown"}
 
 
 class S3Store:
@@ -325,7 +326,9 @@ def _why(error: BaseException) -> str:
     answer = error.__cause__ if isinstance(error.__cause__, ClientError) else error
     if not isinstance(answer, ClientError):
         return f"{type(error).__name__}: {error}".splitlines()[0]
-    said = f"{answer.operation_name} was answered {_code(answer)}"
+    # An answer to HEAD has no body, and so no name for what it says.
+    code = _UNNAMED.get(_code(answer), _code(answer))
+    said = f"{answer.operation_name} was answered {code}"
     return "there is no such bucket" if said == "HeadBucket was answered 404" else said
 
 

@@ -67,6 +67,9 @@ class Other:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
 
+    def lock_content(self, sha256: str) -> None:
+        self.connection.execute("SELECT pg_advisory_xact_lock(%s)", (int(sha256[-15:], 16),))
+
     def lock(self, table: str, row: str) -> None:
         """Hold a row, or fail at once if somebody has it."""
         self.connection.execute(
@@ -124,12 +127,28 @@ def test_who_needs_the_video_waits_for_it_before_it_touches_the_job(
     other.lock("videos", video)
     act = {
         "record_plan": lambda: claims.record_plan(ledger, held, {}, 1),
-        "delete": lambda: deletion.delete(ledger, held.job_id),
+        "delete": lambda: deletion.delete(ledger, held.job_id, remove=lambda _: None),
         "submit": lambda: submission.submit(ledger, content(0), REQUEST),
     }[actor]
     with waiting(other, act):
         other.lock("jobs", held.job_id)
         other.lock("steps", held.step_id)
+
+
+@pytest.mark.parametrize("actor", ["delete", "submit"])
+def test_who_decides_about_bytes_waits_for_them_before_it_touches_the_video(
+    ledger: Ledger, other: Other, actor: str
+) -> None:
+    held = taken(ledger, submitted(ledger)[1])
+    completion.cancel(ledger, held.job_id)
+    (video,) = [row.video_id for row in all_of(ledger, Job)]
+    other.lock_content(content(0).sha256)
+    act = {
+        "delete": lambda: deletion.delete(ledger, held.job_id, remove=lambda _: None),
+        "submit": lambda: submission.submit(ledger, content(0), REQUEST),
+    }[actor]
+    with waiting(other, act):
+        other.lock("videos", video)
 
 
 class TestNobodyWaits:

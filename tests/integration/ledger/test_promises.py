@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from fimq.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, Truncated, WrongState
+from fimq.errors import (
+    DeletedMeanwhile,
+    IdempotencyConflict,
+    JobAmbiguous,
+    JobNotFound,
+    StoreUnusable,
+    Truncated,
+    WrongState,
+)
 from fimq.ledger import claims, completion, deletion, events, presence, reading, submission
 from fimq.ledger.clock import now
 from fimq.ledger.completion import SegmentRows
@@ -230,19 +238,59 @@ class TestAfterwards:
     ) -> None:
         first = finish(ledger)
         second = submission.submit(ledger, VIDEO, REQUEST).job_id
-        assert deletion.delete(ledger, first) is None
-        assert deletion.delete(ledger, second) == VIDEO.store_key
+        removed: list[str] = []
+        deletion.delete(ledger, first, remove=removed.append)
+        assert removed == []
+        deletion.delete(ledger, second, remove=removed.append)
+        assert removed == [VIDEO.store_key]
         with ledger.read() as session:
             assert session.scalars(select(Job)).all() == []
             assert session.scalars(select(Event)).all() == []
         with pytest.raises(JobNotFound):
-            deletion.delete(ledger, first)
+            deletion.delete(ledger, first, remove=removed.append)
         assert submission.submit(ledger, VIDEO, REQUEST).step_id is not None
+
+    def test_a_video_that_cannot_be_removed_keeps_its_job(self, ledger: Ledger) -> None:
+        def away(_: str) -> None:
+            raise StoreUnusable
+
+        job = finish(ledger)
+        with pytest.raises(StoreUnusable):
+            deletion.delete(ledger, job, remove=away)
+        assert job_of(ledger, job).state == JobState.DONE
+
+    def test_a_video_that_another_tenant_needs_is_not_removed(self, ledger: Ledger) -> None:
+        removed: list[str] = []
+        job = finish(ledger)
+        other = submission.submit(ledger, VIDEO, REQUEST, tenant="other").job_id
+        deletion.delete(ledger, job, remove=removed.append)
+        assert removed == []
+        completion.cancel(ledger, other)
+        deletion.delete(ledger, other, remove=removed.append)
+        assert removed == [VIDEO.store_key]
+
+    def test_content_that_was_deleted_is_looked_for_before_a_job_counts_on_it(
+        self, ledger: Ledger
+    ) -> None:
+        asked: list[str] = []
+
+        def gone(key: str) -> bool:
+            asked.append(key)
+            return False
+
+        job = submission.submit(ledger, VIDEO, REQUEST, kept=gone).job_id
+        assert asked == [], "content that was never deleted was just put there"
+        completion.cancel(ledger, job)
+        deletion.delete(ledger, job, remove=lambda _: None)
+        with pytest.raises(DeletedMeanwhile):
+            submission.submit(ledger, VIDEO, REQUEST, tenant="other", kept=gone)
+        assert asked == [VIDEO.store_key]
+        assert submission.submit(ledger, VIDEO, REQUEST, kept=lambda _: True).created
 
     def test_a_known_verdict_outlives_the_job_that_made_it(self, ledger: Ledger) -> None:
         first = finish(ledger)
         heir, other = (submission.submit(ledger, VIDEO, REQUEST).job_id for _ in range(2))
-        deletion.delete(ledger, first)
+        deletion.delete(ledger, first, remove=lambda _: None)
         with ledger.read() as session:
             assert len(reading.evidence_of(session, heir)[0]) == 1
             assert len(reading.evidence_of(session, other)[0]) == 1
@@ -251,7 +299,7 @@ class TestAfterwards:
     def test_what_has_not_ended_is_not_deleted(self, ledger: Ledger) -> None:
         job, _ = start(ledger)
         with pytest.raises(WrongState, match="fimq cancel"):
-            deletion.delete(ledger, job)
+            deletion.delete(ledger, job, remove=lambda _: None)
 
     def test_jobs_are_found_by_the_beginning_of_their_id_and_by_name(self, ledger: Ledger) -> None:
         jobs = [start(ledger, Request(rescan=True))[0] for _ in range(2)]

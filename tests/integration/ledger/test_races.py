@@ -229,7 +229,7 @@ class TestSubmit:
             )
             assert done
             purged, *made = at_once(
-                partial(deletion.delete, ledger, first),
+                partial(deletion.delete, ledger, first, remove=lambda _: None),
                 *[partial(submission.submit, ledger, content(number), REQUEST)] * 3,
             )
             with ledger.read() as session:
@@ -371,7 +371,7 @@ class TestEnd:
 def _delete(ledger: Ledger, job: str) -> Call:
     def call() -> str:
         try:
-            return deletion.delete(ledger, job) or "kept"
+            return deletion.delete(ledger, job, remove=lambda _: None) or "kept"
         except JobNotFound:
             return ""
 

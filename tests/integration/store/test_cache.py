@@ -22,9 +22,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fimq.errors import StoreChanged, StoreMissing
+from fimq.errors import CacheUnusable, StoreChanged, StoreMissing
 from fimq.store.base import Store, open_store
-from fimq.store.cache import KEPT_SECONDS, CachedStore, CacheUnusable
+from fimq.store.cache import KEPT_SECONDS, CachedStore
 from fimq.store.content import key_of
 from fimq.store.folder import FolderStore
 from fimq.store.s3 import PART_BYTES

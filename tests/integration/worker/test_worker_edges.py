@@ -17,7 +17,7 @@ from fimq.errors import (
     FimqError,
     LedgerUnreachable,
     NotAVideo,
-    ServiceError,
+    StoreUnusable,
     Truncated,
 )
 from fimq.ledger import completion, presence, reading, submission
@@ -105,7 +105,7 @@ class TestStep:
         assert bench.run(raising(error)).executions == 1
         assert (bench.job().state, bench.job().error_code) == ("failed", error.code)
 
-    @pytest.mark.parametrize("error", [DecoderCrash(), ServiceError(), ZeroDivisionError()])
+    @pytest.mark.parametrize("error", [DecoderCrash(), ZeroDivisionError()])
     def test_what_may_pass_is_tried_again_and_not_for_ever(
         self, bench: Bench, error: Exception
     ) -> None:
@@ -114,6 +114,13 @@ class TestStep:
         assert bench.job().state == "running"
         bench.run(raising(error))
         assert bench.job().state == "failed"
+
+    def test_a_service_that_is_away_is_not_held_against_the_video_early(self, bench: Bench) -> None:
+        for losses in range(1, bench.settings.max_losses):
+            step = bench.run(raising(StoreUnusable()))
+            assert (step.state, step.executions, step.losses) == (StepState.READY, 0, losses)
+        bench.run(raising(StoreUnusable()))
+        assert (bench.job().state, bench.job().error_code) == ("failed", "store_unusable")
 
     def test_a_ledger_that_is_away_leaves_the_step_to_its_lease(self, bench: Bench) -> None:
         step = bench.run(raising(LedgerUnreachable()))

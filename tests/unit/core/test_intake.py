@@ -117,6 +117,45 @@ def test_what_starts_like_mp4_is_never_refused_by_its_first_bytes(rest) -> None:
     assert refusal(b"\x00\x00\x00\x20ftypisom" + rest) is None
 
 
+class TestInPlace:
+    @pytest.fixture
+    def shared(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "shared"
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep" / "clip.mp4").write_bytes(MP4)
+        return folder
+
+    def test_without_remote_workers_any_file_may_stay(self, store, shared) -> None:
+        path = shared / "deep" / "clip.mp4"
+        content = take_in(path, store, limit=2000, in_place=True)
+        assert content.store_key == f"path:{path}"
+
+    def test_with_them_it_must_lie_where_all_see_it(self, store, shared, tmp_path) -> None:
+        path, own = shared / "deep" / "clip.mp4", tmp_path / "own.mp4"
+        own.write_bytes(MP4)
+        (shared / "link.mp4").symlink_to(own)
+        beside = tmp_path / "shared-not" / "clip.mp4"
+        beside.parent.mkdir()
+        beside.write_bytes(MP4)
+        kept = take_in(path, store, limit=2000, in_place=True, shared=[tmp_path / "no", shared])
+        assert kept.store_key == f"path:{path}"
+        for refused in (own, shared / "link.mp4", beside, shared / ".." / "own.mp4"):
+            with pytest.raises(errors.PathNotShared):
+                take_in(refused, store, limit=2000, in_place=True, shared=[shared])
+        with pytest.raises(errors.PathNotShared):
+            take_in(path, store, limit=2000, in_place=True, shared=[])
+        assert take_in(own, store, limit=2000, shared=[]).store_key.endswith(kept.sha256)
+
+    def test_a_shared_folder_goes_by_the_name_that_it_was_given(
+        self, store, shared, tmp_path
+    ) -> None:
+        mount = tmp_path / "mount"
+        mount.symlink_to(shared)
+        for path in (mount / "deep" / "clip.mp4", shared / "deep" / "clip.mp4"):
+            kept = take_in(path, store, limit=2000, in_place=True, shared=[mount])
+            assert kept.store_key == f"path:{mount}/deep/clip.mp4"
+
+
 def test_the_same_bytes_are_kept_once(store, tmp_path) -> None:
     for name in ("one.mp4", "two.mp4"):
         (tmp_path / name).write_bytes(MP4)

@@ -80,6 +80,14 @@ def test_a_place_means_the_same_in_any_folder(monkeypatch, tmp_path) -> None:
     }
 
 
+def test_shared_folders_are_whole_paths_joined_by_colons(monkeypatch) -> None:
+    monkeypatch.setenv("FIMQ_SHARED_PATHS", "/mnt/videos:/srv/in:")
+    assert load_settings().shared_paths == (Path("/mnt/videos"), Path("/srv/in"))
+    monkeypatch.setenv("FIMQ_SHARED_PATHS", "/mnt/videos:in")
+    with pytest.raises(SettingsInvalid, match="FIMQ_SHARED_PATHS: in is not an absolute path"):
+        load_settings()
+
+
 def test_a_queue_that_is_no_redis_is_refused_without_its_secret(monkeypatch) -> None:
     monkeypatch.setenv("FIMQ_BROKER_URL", "amqp://user:hunter2@queue/")
     with pytest.raises(SettingsInvalid, match="FIMQ_BROKER_URL") as caught:

@@ -100,6 +100,7 @@ class StepRunner:
             final=error.final,
             executions=self.settings.max_executions,
             wait=self.settings.retry_seconds,
+            losses=self.settings.max_losses,
         )
         ends = {StepState.FAILED: "failed", StepState.READY: "again", None: "lost"}
         self.measures.step_ended(held.claim.kind, ends[state])
