@@ -125,7 +125,9 @@ class WorkerProcess:
             else:
                 threading.Thread(target=self._warm, args=(analyst,), daemon=True).start()
             try:
-                return self._serve(app, holding)
+                status = self._serve(app, holding)
+                # Whoever supervises this process is to start it again.
+                return 1 if runner.gpu_lost else status
             finally:
                 holding.close()
                 housekeeper.end()

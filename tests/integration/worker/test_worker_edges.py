@@ -15,6 +15,8 @@ from fimq.errors import (
     BrokerUnreachable,
     DecoderCrash,
     FimqError,
+    GpuFailed,
+    GpuLost,
     LedgerUnreachable,
     NotAVideo,
     StoreUnusable,
@@ -68,6 +70,7 @@ class Bench:
         self.bell = Bell()
         self.settings = Settings(data_dir=tmp_path, state_dir=tmp_path, retry_seconds=0)
         self.measures = Measures()
+        self.ends: list[str] = []
         worker_id = presence.register(ledger, lanes=["standard"], slots=1, facts={})
         self.holding = Holding(ledger, worker_id, lease=30)
         made = submission.submit(ledger, VIDEO, Request())
@@ -76,9 +79,19 @@ class Bench:
 
     def run(self, do: Callable[[Held], Any]) -> Step:
         analyst: Any = Work(do)
-        StepRunner(
-            self.settings, self.ledger, self.bell, self.holding, analyst, measures=self.measures
-        ).run(self.step_id)
+        runner = StepRunner(
+            self.settings,
+            self.ledger,
+            self.bell,
+            self.holding,
+            analyst,
+            measures=self.measures,
+            end_process=lambda: self.ends.append(self.step_id),
+        )
+        runner.run(self.step_id)
+        # Once more: a worker that is to end claims nothing.
+        if self.ends:
+            runner.run(self.step_id)
         with self.ledger.read() as session:
             return session.get_one(Step, self.step_id)
 
@@ -121,6 +134,18 @@ class TestStep:
             assert (step.state, step.executions, step.losses) == (StepState.READY, 0, losses)
         bench.run(raising(StoreUnusable()))
         assert (bench.job().state, bench.job().error_code) == ("failed", "store_unusable")
+
+    def test_a_gpu_that_failed_is_tried_again_by_this_worker(self, bench: Bench) -> None:
+        step = bench.run(raising(GpuFailed()))
+        assert (step.state, step.executions, step.losses) == (StepState.READY, 0, 1)
+        assert bench.ends == []
+
+    def test_a_gpu_that_is_lost_ends_the_worker_and_the_step_waits_for_another(
+        self, bench: Bench
+    ) -> None:
+        step = bench.run(raising(GpuLost()))
+        assert (step.state, step.executions, step.losses) == (StepState.READY, 0, 1)
+        assert bench.ends == [bench.step_id]
 
     def test_a_ledger_that_is_away_leaves_the_step_to_its_lease(self, bench: Bench) -> None:
         step = bench.run(raising(LedgerUnreachable()))

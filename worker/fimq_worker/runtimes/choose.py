@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +28,7 @@ from fimq.errors import (
 from fimq.models.package import ModelPackage
 from fimq_worker.runtimes import parity
 from fimq_worker.runtimes.base import NoSuchPrecision, Runtime
+from fimq_worker.runtimes.tensorrt.flavour import FLAVOURS
 
 AUTO: Final = "auto"
 #: Loads a runtime for a model; the folder is the one that engines are kept in.
@@ -81,6 +83,16 @@ def _onnxruntime_cuda(package: ModelPackage, _engines: Path) -> Runtime:
     return CudaOnnxRuntime(package)
 
 
+def _tensorrt(
+    name: str, precision: Literal["f16", "f32"], package: ModelPackage, engines: Path
+) -> Runtime:
+    flavour = FLAVOURS[name]
+    _need(flavour.module)
+    from fimq_worker.runtimes.tensorrt.runtime import load  # noqa: PLC0415 -- an extra
+
+    return load(flavour, package, engines, precision)
+
+
 def _need(module: str) -> None:
     """Tell a runtime that is absent from one that is broken: both fail to import."""
     if find_spec(module) is None:
@@ -90,6 +102,10 @@ def _need(module: str) -> None:
 #: Best first.
 RUNTIMES: Final[Mapping[str, Ways]] = MappingProxyType(
     {
+        **{
+            name: (partial(_tensorrt, name, "f16"), partial(_tensorrt, name, "f32"))
+            for name in FLAVOURS
+        },
         "onnxruntime-cuda": (_onnxruntime_cuda,),
         "openvino": (_openvino,),
         "onnxruntime": (_onnxruntime,),

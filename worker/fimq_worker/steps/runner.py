@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
+
 import structlog
 
 from fimq.doorbell import Doorbell
-from fimq.errors import BrokerUnreachable, FimqError, LedgerUnreachable, UnexpectedFailure
+from fimq.errors import BrokerUnreachable, FimqError, GpuLost, LedgerUnreachable, UnexpectedFailure
 from fimq.ledger import claims, completion
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import StepKind, StepState
@@ -15,6 +19,10 @@ from fimq_worker.measures import Measures
 from fimq_worker.steps.analysis import Analyst
 
 log = structlog.get_logger(__name__)
+
+
+def _end_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class StepRunner:
@@ -29,17 +37,23 @@ class StepRunner:
         analyst: Analyst,
         *,
         measures: Measures,
+        end_process: Callable[[], None] = _end_process,
     ) -> None:
-        """Keep what every step needs."""
+        """Keep what every step needs. `end_process` is called when the GPU is lost."""
         self.settings = settings
         self.ledger = ledger
         self.doorbell = doorbell
         self.holding = holding
         self.analyst = analyst
         self.measures = measures
+        self.end_process = end_process
+        self.gpu_lost = False
 
     def run(self, step_id: str) -> None:
         """Claim a step and run it to its end; return at once when there is nothing to claim."""
+        if self.gpu_lost:
+            # The sweep rings again, for a worker that can score.
+            return
         try:
             held = self.holding.take(step_id)
             if held is not None:
@@ -61,6 +75,9 @@ class StepRunner:
                 self._let_go(held)
             except LedgerUnreachable:
                 raise
+            except GpuLost as error:
+                self._fail(held, error)
+                self._end()
             except FimqError as error:
                 self._fail(held, error)
             except Exception as error:
@@ -111,6 +128,13 @@ class StepRunner:
             code=error.code,
             error=error.message,
         )
+
+    def _end(self) -> None:
+        """No call to the GPU will succeed in this process again: a new one may have more luck."""
+        if not self.gpu_lost:
+            self.gpu_lost = True
+            log.error("the GPU is lost: this worker ends")
+            self.end_process()
 
     def _ring(self, step_ids: list[str], lane: str) -> None:
         for step_id in step_ids:
