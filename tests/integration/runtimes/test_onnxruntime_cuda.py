@@ -37,8 +37,9 @@ def test_its_fall_to_the_cpu_is_an_error_with_its_cause(package, tmp_path) -> No
 
 @for_cuda
 def test_the_next_runtime_judges_and_one_line_tells_why(package, tmp_path, capfd) -> None:
+    runtimes = {name: RUNTIMES[name] for name in ("onnxruntime-cuda", "openvino")}
     with capture_logs() as logs:
-        choice = choose(package, tmp_path)
+        choice = choose(package, tmp_path, runtimes=runtimes)
     assert choice.runtime.name == "openvino"
     assert [refusal.name for refusal in choice.refusals] == ["onnxruntime-cuda"]
     assert [line["event"] for line in logs] == ["runtime_refused"]

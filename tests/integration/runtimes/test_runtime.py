@@ -15,7 +15,7 @@ from fimq_worker.runtimes import parity
 from fimq_worker.runtimes.base import NoSuchPrecision
 from fimq_worker.runtimes.choose import RUNTIMES, choose
 
-ORDER = ["onnxruntime-cuda", "openvino", "onnxruntime"]
+ORDER = ["tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "openvino", "onnxruntime"]
 CPU = {name: RUNTIMES[name] for name in ("openvino", "onnxruntime")}
 #: These may be absent, or have no GPU to run on.
 GPU = {"tensorrt", "tensorrt-rtx", "onnxruntime-cuda"}
