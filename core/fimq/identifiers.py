@@ -14,6 +14,10 @@ import uuid
 #: Characters of a short id: `0198f2ab-3c4d`, the millisecond with its dash.
 SHORT = 13
 
+_HEX = "0123456789abcdef"
+_LEAST = str(uuid.UUID(int=0))
+_GREATEST = str(uuid.UUID(int=2**128 - 1))
+
 _lock = threading.Lock()
 _last_ms = 0
 
@@ -33,3 +37,17 @@ def new_id() -> str:
 def short(identifier: str) -> str:
     """The part of an id that is shown to people."""
     return identifier[:SHORT]
+
+
+def id_range(prefix: str) -> tuple[str, str] | None:
+    """The least and greatest id that can begin with `prefix`; None where no id can.
+
+    A range of whole ids is found by the index of a key in any order of words; LIKE is not.
+    """
+    fits = 0 < len(prefix) <= len(_LEAST) and all(
+        character == "-" if least == "-" else character in _HEX
+        for character, least in zip(prefix, _LEAST, strict=False)
+    )
+    if not fits:
+        return None
+    return prefix + _LEAST[len(prefix) :], prefix + _GREATEST[len(prefix) :]

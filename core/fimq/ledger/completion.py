@@ -201,7 +201,7 @@ def fail_step(
         failed = final or spent >= most
         if service:
             wait = min(wait * 2 ** (spent - 1), max(wait, _LONGEST_WAIT_S))
-        facts = {"error_code": error.code, "error_detail": error.message}
+        facts = {"error_code": error.code, "error_detail": _storable(error.message)}
         if failed:
             _end_step(session, held, StepState.FAILED, **facts)
             end_job(session, held.job_id, JobState.FAILED, **facts)
@@ -257,6 +257,11 @@ def _end_step(session: Session, held: Claim, state: StepState, **facts: Any) -> 
             update(Step).where(*held_by(held)).values(state=state, lease_until=None, **facts),
         )
     )
+
+
+def _storable(text: str) -> str:
+    """Text as every database takes it: PostgreSQL has no NUL, and none has half a character."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _write_rows(session: Session, held: Claim, rows: SegmentRows) -> None:

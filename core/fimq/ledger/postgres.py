@@ -20,23 +20,27 @@ NAMES = ("postgresql", "postgres")
 _DRIVER = "postgresql+psycopg"
 
 #: Limits of a session, in milliseconds. A lock is held for one short transaction; the longest
-#: one judges a video of 12 hours and computes for seconds between two statements.
+#: one judges a video of 12 hours, and computes between two statements.
 _LIMITS_MS = {
     "statement_timeout": 60_000,
     "lock_timeout": 15_000,
-    "idle_in_transaction_session_timeout": 60_000,
+    "idle_in_transaction_session_timeout": 300_000,
 }
+#: In seconds: how soon either side notices that the other's machine has vanished. A server
+#: that does not ask keeps the locks of such a machine for two hours.
+_KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+_SERVER_SETTINGS = _LIMITS_MS | {f"tcp_{name}": value for name, value in _KEEPALIVES.items()}
 
-#: What libpq is told: to give up on a server that does not answer, within half a minute.
 _CONNECT: dict[str, Any] = {
     "application_name": "fimq",
     "connect_timeout": 10,
-    "keepalives_idle": 15,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
-    "options": " ".join(f"-c {name}={value}" for name, value in _LIMITS_MS.items()),
+    "options": " ".join(f"-c {name}={value}" for name, value in _SERVER_SETTINGS.items()),
+    **_KEEPALIVES,
 }
+#: Prepared statements make the rows of a long video three times as fast to write. A pooler
+#: that cannot carry them needs `off` in the URL.
+_PREPARE = "prepare_threshold"
 
 #: One upgrade at a time: the number is fimq's own.
 _MIGRATION_LOCK = 0x66696D71
@@ -68,18 +72,17 @@ def open_engine(url: URL, pool_size: int) -> Engine:
     url = normal(url)
     if importlib.util.find_spec("psycopg") is None:
         raise LedgerDriverMissing
+    own = {name: value for name, value in _CONNECT.items() if name not in url.query}
+    if url.query.get(_PREPARE) == "off":
+        own[_PREPARE] = None
     try:
         return create_engine(
-            url,
+            url.difference_update_query([_PREPARE]),
             pool_size=pool_size,
             max_overflow=2,
             # A connection that was cut while it lay in the pool is replaced unseen.
             pool_pre_ping=True,
-            connect_args={
-                **{name: value for name, value in _CONNECT.items() if name not in url.query},
-                # Plans fit their values: `ready` is one step in a million. PgBouncer likes it too.
-                "prepare_threshold": None,
-            },
+            connect_args=own,
         )
     except ImportError as error:
         raise LedgerDriverMissing(f"psycopg cannot be used: {error}".splitlines()[0]) from error

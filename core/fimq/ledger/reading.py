@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from fimq.errors import JobAmbiguous, JobNotFound
-from fimq.identifiers import short
+from fimq.identifiers import id_range, short
 from fimq.ledger.clock import now
 from fimq.ledger.states import JOB_ENDED, JobState, StepState
 from fimq.ledger.tables import Face, Job, Sample, Step, Track, VerdictRow, Video
@@ -23,10 +23,9 @@ def find_job(session: Session, wanted: str) -> Job:
         JobNotFound: there is none.
         JobAmbiguous: several ids begin so; the message lists them.
     """
-    prefix = wanted.lower().strip()
-    if prefix and all(character in "0123456789abcdef-" for character in prefix):
+    if bounds := id_range(wanted.lower().strip()):
         found = session.scalars(
-            select(Job).where(Job.id.startswith(prefix)).order_by(Job.id).limit(5)
+            select(Job).where(Job.id.between(*bounds)).order_by(Job.id).limit(5)
         ).all()
         if len(found) == 1:
             return found[0]
@@ -35,7 +34,8 @@ def find_job(session: Session, wanted: str) -> Job:
             raise JobAmbiguous(f"{wanted} begins more than one job: {names}")
     named = session.scalar(
         select(Job)
-        .where((Job.name == wanted) | Job.name.startswith(wanted + ".", autoescape=True))
+        # Not LIKE, which is blind to case on SQLite alone.
+        .where((Job.name == wanted) | (func.substr(Job.name, 1, len(wanted) + 1) == wanted + "."))
         .order_by(Job.id.desc())
         .limit(1)
     )

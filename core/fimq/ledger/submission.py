@@ -17,7 +17,13 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from fimq.errors import DeletedMeanwhile, IdempotencyConflict, JobNotFound, WrongState
+from fimq.errors import (
+    DeletedMeanwhile,
+    IdempotencyConflict,
+    JobNotFound,
+    UsageError,
+    WrongState,
+)
 from fimq.identifiers import new_id
 from fimq.ledger import contents
 from fimq.ledger.clock import now
@@ -25,6 +31,9 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.locks import lock_content
 from fimq.ledger.states import JobState, StepKind
 from fimq.ledger.tables import Event, Job, Step, VerdictRow, Video
+
+#: As wide as the column; SQLite would take any.
+LONGEST_KEY = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +107,10 @@ def submit(
     Raises:
         DeletedMeanwhile: the content has to be stored again.
         IdempotencyConflict: the key was used for another request.
+        UsageError: the key is too long.
     """
+    if idempotency_key is not None and len(idempotency_key) > LONGEST_KEY:
+        raise UsageError(f"an idempotency key has at most {LONGEST_KEY} characters")
     # A race is lost on the content, then on the key; each is there at the next try.
     for last in (False, False, True):
         try:
