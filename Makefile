@@ -56,4 +56,6 @@ $(VENV)/demo.stamp: $(VENV)/bin/python pyproject.toml
 $(VENV)/dev.stamp: $(VENV)/bin/python pyproject.toml
 	@echo "Setting up $(VENV) with the tools for development (a minute or two, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@# Without its opencv-contrib-python, which would overwrite the headless one.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps mediapipe==0.10.33
 	@touch $@ $(VENV)/demo.stamp

@@ -32,6 +32,8 @@ from fimq.store.base import open_store
 
 _NEEDED = ("av", "opencv-python-headless", "openvino", "celery", "redis", "sqlalchemy")
 _EXAMINATION_S = 120
+#: They install the same module; mediapipe brings one that needs the libraries of a desktop.
+_OTHER_OPENCVS = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 _EXTRAS = (
     *("onnxruntime", "onnxruntime-gpu", "tensorrt-cu12", "tensorrt-rtx-cu12", "cuda-bindings"),
     *("tensorflow-cpu", "mediapipe", "psycopg", "s3fs", "fastapi"),
@@ -71,6 +73,14 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "ok", version(name))
         except PackageNotFoundError:
             yield Finding(name, "bad", "not installed", "Install fimq again.")
+    if others := [name for name in _OTHER_OPENCVS if _is_installed(name)]:
+        yield Finding(
+            "opencv",
+            "note",
+            f"{', '.join(others)} overwrites opencv-python-headless",
+            "pip uninstall it; then: "
+            "pip install --force-reinstall --no-deps 'opencv-python-headless<5'",
+        )
     present = []
     for name in _EXTRAS:
         try:
@@ -78,6 +88,14 @@ def _packages() -> Iterator[Finding]:
         except PackageNotFoundError:
             continue
     yield Finding("extras", "ok", ", ".join(present) or "none")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _ledger(settings: Settings) -> Finding:

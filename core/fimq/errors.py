@@ -268,6 +268,13 @@ class ModelChanged(ModelError):
     hint = "Judge it again by one build."
 
 
+class FinderMissing(ModelError):
+    """The face finder that was asked for cannot be used."""
+
+    code = "finder_missing"
+    hint = "Install fimq[mediapipe], libegl1 and libgles2, or unset FIMQ_FACE_FINDER."
+
+
 class FaceModelsMissing(ModelError):
     """The face models have not been fetched yet."""
 

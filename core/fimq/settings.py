@@ -151,6 +151,11 @@ class Settings(BaseSettings):
     )
     child_requests: int = Field(default=200, ge=1, description="Requests of one child.")
 
+    # --- faces
+    face_finder: Literal["full-range", "mediapipe"] = Field(
+        default="full-range", description="What finds faces: full-range or mediapipe (an extra)."
+    )
+
     # --- the classifier
     runtime: str = Field(
         default="auto",

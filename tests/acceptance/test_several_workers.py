@@ -158,7 +158,7 @@ def test_an_urgent_video_waits_for_no_more_than_the_segment_in_work(
     installation: Installation, redis: RedisServer
 ) -> None:
     installation.environment["FIMQ_ARCHIVE_SEGMENT_SECONDS"] = "1"
-    film = replace(FILM, frames=300, gop=25).write(installation.folder / "film.mp4")
+    film = replace(FILM, frames=1000, gop=25).write(installation.folder / "film.mp4")
 
     def done() -> int:
         return len(installation.rows(Step, lane="archive", kind="segment", state="done"))
@@ -174,4 +174,4 @@ def test_an_urgent_video_waits_for_no_more_than_the_segment_in_work(
             until(lambda job=job: job().started_at, "the urgent claim")
             assert done() - before <= 1
             until(lambda job=job: job().ended_at, "the urgent verdict")
-        assert done() < 12, "the film was done before it could be in the way"
+        assert done() < 40, "the film was done before it could be in the way"

@@ -93,6 +93,13 @@ def _sandbox(settings: Settings) -> list[dict[str, Any]]:
     finally:
         children.close()
     return [
+        _finding("face finder", "ok", settings.face_finder),
+        *_layers(layers),
+    ]
+
+
+def _layers(layers: dict[str, bool]) -> list[dict[str, Any]]:
+    return [
         _finding(
             f"child: {layer}",
             "ok" if active else "note",

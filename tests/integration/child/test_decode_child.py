@@ -21,6 +21,7 @@ from fimq.errors import (
     DecoderCrash,
     DecoderMemory,
     DecoderTimeout,
+    FinderMissing,
     NotAVideo,
     TooManyPixels,
 )
@@ -30,7 +31,9 @@ from fimq_worker.child.process import ChildProcess, Patience
 from fimq_worker.child.protocol import AnalyseRequest, PlanRequest, Setup, request_to_wire
 from fimq_worker.vision.analysis import AnalysisOptions, analyse_span
 from fimq_worker.vision.container import open_video
+from fimq_worker.vision.faces.base import FaceFinder
 from fimq_worker.vision.faces.full_range import FullRangeFinder
+from fimq_worker.vision.faces.mediapipe import MediaPipeFinder
 from fimq_worker.vision.sampler.base import Sampling
 from fimq_worker.vision.sampler.sparse import Sparse
 
@@ -43,6 +46,18 @@ def is_running(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def finder_of(kind: str, model: Path) -> FaceFinder:
+    """A finder in this process; the test is skipped where its package is not installed."""
+    if kind == "full-range":
+        return FullRangeFinder(model)
+    try:
+        return MediaPipeFinder(model)
+    except FinderMissing as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(error.message)
 
 
 class TestWork:
@@ -65,9 +80,11 @@ class TestWork:
         assert whole.end.planned == len(parts) == plan.samples
         assert whole.end.fallback_reason is None
 
+    @pytest.mark.parametrize("kind", ["full-range", "mediapipe"])
     def test_faces_are_those_found_without_a_child(
-        self, make_child: MakeChild, setup: Setup, tmp_path: Path
+        self, make_child: MakeChild, setup: Setup, tmp_path: Path, kind: str
     ) -> None:
+        finder = finder_of(kind, Path(setup.face_model))
         portrait = pytest.importorskip("skimage.data").astronaut()
         path = tmp_path / "portrait.mkv"
         with av.open(path, "w") as container:
@@ -78,9 +95,10 @@ class TestWork:
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         with path.open("rb") as video:
-            samples = list(make_child().analyse(video.fileno(), AnalyseRequest(sampling="every:2")))
+            samples = list(
+                make_child(finder=kind).analyse(video.fileno(), AnalyseRequest(sampling="every:2"))
+            )
         with open_video(path) as container:
-            finder = FullRangeFinder(Path(setup.face_model))
             options = AnalysisOptions(Sampling("every", 2))
             expected = list(analyse_span(container, None, finder, options, Sparse()))
         assert [len(sample.faces) for sample in samples] == [1, 1]
@@ -114,6 +132,17 @@ class TestWork:
 
 
 class TestAccidents:
+    def test_a_finder_that_cannot_be_used_is_said_by_its_name(
+        self, make_child: MakeChild, video: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = tmp_path / "mediapipe-1.2.2.dist-info"
+        other.mkdir()
+        (other / "METADATA").write_text("Metadata-Version: 2.1\nName: mediapipe\nVersion: 1.2.2\n")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        with pytest.raises(FinderMissing) as caught:
+            make_child(finder="mediapipe").plan(video)
+        assert "fimq[mediapipe]" in caught.value.hint
+
     @pytest.mark.parametrize(
         ("chaos", "error"), [("crash", DecoderCrash), ("allocate", DecoderMemory)]
     )

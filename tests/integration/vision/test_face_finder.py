@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import cv2
@@ -5,10 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fimq.errors import FinderMissing
 from fimq.models.face_models import path
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.faces.base import FaceFinder
 from fimq_worker.vision.faces.full_range import FullRangeFinder
+from fimq_worker.vision.faces.mediapipe import MediaPipeFinder
 from fimq_worker.vision.picture import Picture
 
 #: The face of the astronaut in its 512x512 picture, by eye.
@@ -21,9 +24,19 @@ def astronaut() -> NDArray[np.uint8]:
     return np.ascontiguousarray(data.astronaut(), np.uint8)
 
 
-@pytest.fixture(scope="module", params=["full_range"])
+@pytest.fixture(scope="module", params=["full_range", "mediapipe"])
 def finder(request, face_models: Path) -> FaceFinder:
-    return FullRangeFinder(path(face_models, "full_range_sparse"))
+    model = path(face_models, "full_range_sparse")
+    return FullRangeFinder(model) if request.param == "full_range" else mediapipe(model)
+
+
+def mediapipe(model: Path) -> MediaPipeFinder:
+    try:
+        return MediaPipeFinder(model)
+    except FinderMissing as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(error.message)
 
 
 def placed(astronaut: NDArray[np.uint8], width: int, height: int, face: float) -> Picture:

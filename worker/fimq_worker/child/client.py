@@ -300,4 +300,5 @@ def setup_of(settings: Settings) -> Setup:
         max_duration_s=settings.max_duration,
         max_faces=settings.max_faces,
         min_face=settings.min_face,
+        finder=settings.face_finder,
     )

@@ -39,6 +39,7 @@ class Setup:
     max_duration_s: float = 12 * 3600
     max_faces: int = 20
     min_face: float = 48
+    finder: str = "full-range"  #: or mediapipe
     chaos: str = ""  #: tests only: crash, hang or allocate at the next request
 
 

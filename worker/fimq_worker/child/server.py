@@ -75,7 +75,11 @@ class Server:
             raise TypeError(setup)
         self._setup = setup
         layers += limit_resources(setup.memory)
-        self._finder = FullRangeFinder(Path(setup.face_model), setup.min_face)
+        try:
+            self._finder = _finder(setup)
+        except FimqError as error:
+            self._send(failure_to_wire(error))
+            raise Closed from error
         _rehearse(self._finder)
         layers += close_the_door()
         self._send(ready_to_wire(layers))
@@ -136,6 +140,14 @@ class Server:
 
     def _send(self, message: Message) -> None:
         messages.send(self._channel, message, limit=messages.MAX_REPLY)
+
+
+def _finder(setup: Setup) -> FaceFinder:
+    if setup.finder == "mediapipe":
+        from fimq_worker.vision.faces.mediapipe import MediaPipeFinder  # noqa: PLC0415 - an extra
+
+        return MediaPipeFinder(Path(setup.face_model), setup.min_face)
+    return FullRangeFinder(Path(setup.face_model), setup.min_face)
 
 
 def _rehearse(finder: FaceFinder) -> None:

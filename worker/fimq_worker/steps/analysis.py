@@ -185,7 +185,7 @@ class Analyst:
     ) -> SegmentRows:
         video, child = opened
         manifest = classifier.manifest
-        rows = _Rows(classifier)
+        rows = _Rows(classifier, self.settings.face_finder)
         request = AnalyseRequest(
             span=span,
             sampling=sampling,
@@ -210,8 +210,9 @@ class Analyst:
 class _Rows:
     """The rows of a span as they come, scored in chunks."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, finder: str) -> None:
         self.classifier = classifier
+        self.finder = finder
         self.samples: list[dict[str, Any]] = []
         self.faces: list[dict[str, Any]] = []
         self._waiting: list[tuple[dict[str, Any], Any]] = []
@@ -267,6 +268,7 @@ class _Rows:
             "sampling": sampling,
             "model_sha256": self.classifier.manifest.sha256,
             "fimq": fimq.__version__,
+            "finder": self.finder,
             "runtime": self.classifier.choice.runtime_facts(),
             "packets": end.packets,
             "packet_errors": end.packet_errors,

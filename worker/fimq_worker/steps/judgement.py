@@ -116,7 +116,9 @@ class Judgement:
             {report["fallback"] for report in reports if report and report.get("fallback")}
         )
         notes += [f"Every frame was decoded: {reason}." for reason in fallbacks]
-        runtimes, releases = _workers_of(reports)
+        finders, runtimes, releases = _workers_of(reports)
+        if len(finders) > 1:
+            notes.append(f"Faces were found by several finders: {', '.join(finders)}.")
         if len(runtimes) > 1:
             notes.append(f"Scored by several runtimes: {', '.join(runtimes)}.")
         if len(releases) > 1:
@@ -147,6 +149,7 @@ class Judgement:
             "versions": {
                 "fimq": fimq.__version__,
                 "python": platform.python_version(),
+                "face_finder": ", ".join(finders),
                 **{name: version(name) for name in _VERSIONED},
             },
             "notes": notes,
@@ -172,12 +175,13 @@ class Judgement:
         return max(kinds, key=lambda kind: sum(row[kind[0]] for row in rows))[1]
 
 
-def _workers_of(reports: Any) -> tuple[list[str], list[str]]:
-    """The runtimes and fimq versions that had a part in a job, each in words."""
+def _workers_of(reports: Any) -> tuple[list[str], list[str], list[str]]:
+    """The finders, runtimes and fimq versions that had a part in a job, each in words."""
     told = [report for report in reports if report and "runtime" in report]
+    finders = {report["finder"] for report in told}
     runtimes = {tuple(report["runtime"].values()) for report in told}
     releases = {report["fimq"] for report in told}
-    return sorted(" ".join(runtime) for runtime in runtimes), sorted(releases)
+    return sorted(finders), sorted(map(" ".join, runtimes)), sorted(releases)
 
 
 def _evidence(faces: Any, assigned: Any, by_frame: dict[int, Sample]) -> list[ScoredTrack]:

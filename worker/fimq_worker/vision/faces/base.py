@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.picture import Picture
 
@@ -28,6 +31,20 @@ def keypoints_of(points: Iterable[Point]) -> Keypoints:
     """Return six points as keypoints."""
     eye, other_eye, nose, mouth, ear, other_ear = points
     return eye, other_eye, nose, mouth, ear, other_ear
+
+
+class Detector(Protocol):
+    """Finds faces in one small square. One instance belongs to one thread."""
+
+    @property
+    def side(self) -> int:
+        """Of the square it looks at, in pixels."""
+
+    def find(self, rgb: NDArray[np.uint8], least: float) -> list[FoundFace]:
+        """Return what scores at least `least` in RGB (side, side, 3), best first.
+
+        Coordinates are in units of the side. A face may be there twice.
+        """
 
 
 class FaceFinder(Protocol):
