@@ -196,7 +196,18 @@ class PostgresServer:
 
     def kill(self) -> None:
         """End the server as a power cut would. `up` recovers it, if it is durable."""
-        self._signal(signal.SIGKILL)
+        assert self._process is not None
+        whole = [self._process.pid, *_children(self._process.pid)]
+        for pid in whole:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(_PATIENCE_S)
+        # Until the last of them is gone the shared memory is in use, and no server starts.
+        deadline = time.monotonic() + _PATIENCE_S
+        while any(_parent(pid) is not None for pid in whole):
+            if time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL outlived its SIGKILL")
+            time.sleep(0.005)
 
     def stop(self) -> None:
         """End the server and remove what it wrote."""
@@ -216,14 +227,19 @@ class PostgresServer:
             *("-D", self.folder / "data", "-U", _USER, "-A", "trust", "-E", "UTF8"),
             *("--locale", "C.UTF-8", "--no-sync"),
         ]
-        if self.version >= 15:
-            # An order of words as a server in service has it: never that of their bytes.
-            command += ["--locale-provider", "icu", "--icu-locale", "en-US"]
-        made = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, check=False, **self._owner
-        )
-        if made.returncode:
-            raise RuntimeError(f"initdb failed:\n{made.stdout}{made.stderr}")
+        # An order of words as a server in service has it, never that of their bytes; the
+        # wheels are built without it.
+        ordered = ("--locale-provider", "icu", "--icu-locale", "en-US")
+        with_icu = self.version >= 15 and self._run(command + list(ordered))
+        if not with_icu and not self._run(command):
+            raise RuntimeError(f"initdb failed:\n{self.log}")
+
+    def _run(self, command: list[str | Path]) -> bool:
+        with (self.folder / "log").open("ab") as log:
+            made = subprocess.run(
+                command, cwd=self.folder, stdout=log, stderr=log, check=False, **self._owner
+            )
+        return made.returncode == 0
 
 
 def _owner() -> dict[str, str | int | list[int]]:
@@ -235,6 +251,21 @@ def _owner() -> dict[str, str | int | list[int]]:
             entry = pwd.getpwnam(name)
             return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     raise NoServer("PostgreSQL does not run as root, and there is no user postgres or nobody")
+
+
+def _children(pid: int) -> list[int]:
+    """Each session, and what the server does beside them, is a process in a session of its own."""
+    found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [one for one in found if _parent(one) == pid]
+
+
+def _parent(pid: int) -> int | None:
+    """A process's parent; None when it is gone, or only waits to be buried."""
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return None
+    return None if state == "Z" else int(parent)
 
 
 def _end_with_the_tests() -> None:
