@@ -61,6 +61,17 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_every_link_leads_somewhere() -> None:
+    pages = [*PAGES, *ROOT.glob("*/README.md"), ROOT / "CONTRIBUTING.md"]
+    broken = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+    assert broken == []
+
+
 def test_docs_name_many_commands() -> None:
     assert len(COMMANDS) > 25
 
