@@ -81,6 +81,11 @@ def report(made: Cluster, took: float) -> None:
         print(f"  {kind:<8} {told or 'none'}")
     begun = sum(asked.begins_download for asked in made.bucket.gateway.asked)
     print(f"  fetched from the store {begun} times")
+    name = desk.environment["FIMQ_LEDGER_URL"].rpartition("/")[2]
+    ((size,),) = made.postgres.execute(f"SELECT pg_database_size('{name}')")
+    samples = sum(job.samples_done for job in desk.rows(Job))
+    print(f"  ledger of {int(str(size)) / 1e6:.1f} MB, of which 8 MB are there without a job")
+    print(f"  {samples} samples, {samples / took:.1f} a second")
 
 
 if __name__ == "__main__":
