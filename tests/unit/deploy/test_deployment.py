@@ -24,7 +24,8 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["servi
 OURS = {name for name, service in SERVICES.items() if service["image"].startswith("fimq")}
 
 
-def test_the_compose_file_is_one_by_the_specification() -> None:
+@pytest.mark.parametrize("file", [COMPOSE, ROOT / "deploy/compose.s3.yml"])
+def test_a_compose_file_is_one_by_the_specification(file: Path) -> None:
     ran = subprocess.run(
         [
             sys.executable,
@@ -32,7 +33,7 @@ def test_the_compose_file_is_one_by_the_specification() -> None:
             "check_jsonschema",
             "--builtin-schema",
             "vendor.compose-spec",
-            COMPOSE,
+            file,
         ],
         capture_output=True,
         text=True,
@@ -91,6 +92,12 @@ def test_every_variable_is_a_setting() -> None:
     known = {f"FIMQ_{name.upper()}" for name in Settings.model_fields} | {"FIMQ_SECRETS_DIR"}
     named = set(re.findall(r"\bFIMQ_[A-Z_]+(?=[:=])", COMPOSE.read_text() + DOCKERFILE.read_text()))
     assert named - known == {"FIMQ_VIDEOS"} & named
+
+
+def test_the_bucket_variant_changes_services_that_are_there() -> None:
+    variant = yaml.safe_load((ROOT / "deploy/compose.s3.yml").read_text())
+    assert set(variant["services"]) == OURS - {"migrate"}
+    assert "secrets/aws_credentials" in variant["secrets"]["aws_credentials"]["file"]
 
 
 def test_every_command_is_one_of_fimq() -> None:
