@@ -31,7 +31,8 @@ from fimq.settings import Settings
 from fimq.store.base import open_store
 
 _NEEDED = ("av", "opencv-python-headless", "openvino", "celery", "redis", "sqlalchemy")
-_EXAMINATION_S = 120
+#: The first look on a machine with a GPU builds engines, which may take minutes.
+_EXAMINATION_S = 600
 #: They install the same module; mediapipe brings one that needs the libraries of a desktop.
 _OTHER_OPENCVS = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 _EXTRAS = (

@@ -11,9 +11,9 @@ import onnxruntime
 import pytest
 from structlog.testing import capture_logs
 
-from fimq.errors import GpuFailed, GpuLost, RuntimeNotInstalled, RuntimeUnusable
+from fimq.errors import GpuFailed, GpuLost, ModelInvalid, RuntimeNotInstalled, RuntimeUnusable
 from fimq_worker.runtimes.choose import RUNTIMES, choose
-from fimq_worker.runtimes.onnxruntime_cuda import failure
+from fimq_worker.runtimes.onnxruntime_cuda import failure, not_loaded
 
 BUILT_FOR_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 for_cuda = pytest.mark.skipif(not BUILT_FOR_CUDA, reason="onnxruntime-gpu is not installed")
@@ -44,6 +44,20 @@ def test_the_next_runtime_judges_and_one_line_tells_why(package, tmp_path, capfd
     assert [refusal.name for refusal in choice.refusals] == ["onnxruntime-cuda"]
     assert [line["event"] for line in logs] == ["runtime_refused"]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("says", "kind"),
+    [
+        ("CUDNN_STATUS_NOT_INITIALIZED ; GPU=0", RuntimeUnusable),
+        ("Failed to allocate memory for requested buffer of size 99", RuntimeUnusable),
+        ("Load model failed:Protobuf parsing failed.", ModelInvalid),
+    ],
+)
+def test_a_session_that_does_not_open_is_the_cards_fault_or_the_models(says, kind) -> None:
+    error = ModelInvalid("ONNX Runtime cannot load it")
+    error.__cause__ = ValueError(says)
+    assert type(not_loaded(error)) is kind
 
 
 @pytest.mark.parametrize(

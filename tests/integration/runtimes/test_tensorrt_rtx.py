@@ -16,16 +16,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
 import papergpu
-from fimq.errors import ModelInvalid, RuntimeUnusable
+from fimq.errors import GpuLost, ModelInvalid, RuntimeUnusable
 from fimq.models import registry
 from fimq_api.cli.main import main
 from fimq_worker.runtimes.choose import choose
 from fimq_worker.runtimes.tensorrt.building import batches, build, parse
-from fimq_worker.runtimes.tensorrt.device import Cuda
+from fimq_worker.runtimes.tensorrt.device import Buffer, Cuda, Stream
 from fimq_worker.runtimes.tensorrt.flavour import TENSORRT_RTX
 from fimq_worker.runtimes.tensorrt.half import halved
 from fimq_worker.runtimes.tensorrt.key import Profile
@@ -202,6 +203,25 @@ class TestCommand:
 
 @pytest.mark.usefixtures("trt", "without_gpu")
 class TestWithoutGpu:
+    def test_cuda_takes_what_it_is_given_and_its_errors_are_raised(self):
+        cuda = Cuda.load()
+        with pytest.raises(RuntimeUnusable, match="no NVIDIA driver"):
+            cuda.gpu()
+        for make in (lambda: Buffer(cuda, (64, 2), np.float32), lambda: Stream(cuda)):
+            with pytest.raises(GpuLost, match="CUDA driver version is insufficient"):
+                make()
+        real = cuda.runtime
+        copy = real.cudaMemcpyKind.cudaMemcpyHostToDevice
+        stream = real.cudaStream_t(0)
+        assert int(stream) == 0
+        with pytest.raises(GpuLost):
+            cuda.call("cudaMemcpyAsync", 1, 2, 3, copy, stream)
+        with pytest.raises(GpuLost):
+            cuda.call("cudaStreamSynchronize", stream)
+        # Those that give memory back are called without a look at their answers.
+        for answer in (real.cudaFree(0), real.cudaFreeHost(0), real.cudaStreamDestroy(stream)):
+            assert len(answer) == 1
+
     def test_an_engine_for_this_machine_is_refused_with_the_cause(self, trt, source, package):
         with pytest.raises(RuntimeUnusable, match="CUDA driver version is insufficient"):
             build(

@@ -17,6 +17,7 @@ from fimq_worker.runtimes.base import checked
 ERRORS = (
     *(state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf),
     *(state.NoModel, state.NotImplemented, state.RuntimeException),
+    *(state.EPFail, state.EngineError),
 )
 _SILENT = 4  #: fatal errors only; others come back as exceptions
 

@@ -28,6 +28,8 @@ _OPTIONS: Final = {
     "arena_extend_strategy": "kSameAsRequested",
 }
 _SILENT, _WARNINGS = 4, 2
+#: What its messages name when not the model is at fault.
+_CARD: Final = ("CUDA", "CUDNN", "CUBLAS", "MEMORY")
 #: What its messages say when memory ran out; the context lives on. After anything else it may
 #: not, and nothing here can ask it.
 _MEMORY: Final = ("allocate", "out of memory")
@@ -56,6 +58,8 @@ class CudaOnnxRuntime:
         onnxruntime.set_default_logger_severity(_SILENT)
         try:
             self._session = open_session(package, [(_CUDA, _OPTIONS)])
+        except ModelInvalid as error:
+            raise not_loaded(error) from error
         finally:
             onnxruntime.set_default_logger_severity(_WARNINGS)
         if self._session.get_providers()[0] != _CUDA:
@@ -76,11 +80,22 @@ class CudaOnnxRuntime:
         return checked(answer, len(crops), self._classes)
 
 
+def not_loaded(error: ModelInvalid) -> ModelInvalid | RuntimeUnusable:
+    """Whether it was the model or the card that a session failed of."""
+    says = str(error.__cause__)
+    if not any(word in says.upper() for word in _CARD):
+        return error
+    return RuntimeUnusable(f"ONNX Runtime cannot use the GPU: {_line(says)}")
+
+
 def failure(says: str) -> GpuFailed:
     """What an error of a running session means for this process."""
-    line = next(iter(says.splitlines()), "")
     kind = GpuFailed if any(word in says for word in _MEMORY) else GpuLost
-    return kind(f"ONNX Runtime failed on the GPU: {line}")
+    return kind(f"ONNX Runtime failed on the GPU: {_line(says)}")
+
+
+def _line(says: str) -> str:
+    return next(iter(says.splitlines()), "")
 
 
 def _load_libraries() -> str:
@@ -88,4 +103,4 @@ def _load_libraries() -> str:
     said = io.StringIO()
     with redirect_stdout(said):  # it prints
         onnxruntime.preload_dlls(msvc=False)
-    return next(iter(said.getvalue().splitlines()), "")
+    return _line(said.getvalue())
