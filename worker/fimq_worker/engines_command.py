@@ -29,7 +29,7 @@ def engines() -> None:
     required=True,
     help="Compute capabilities of the cards, with commas.",
 )
-@click.option("--model", show_envvar=True, help="The model; FIMQ_MODEL's if left out.")
+@click.option("--model", help="The model; FIMQ_MODEL's if left out.")
 def build(*, wanted: str, model: str | None) -> None:
     """Build a model's tensorrt-rtx engines for cards that need not be here.
 

@@ -163,6 +163,17 @@ class TestChoose:
             ("runtime_refused", "warning", refusal.reason)
         ]
 
+    def test_a_bad_model_is_at_fault_though_a_runtime_cannot_be_used(self, build, engines):
+        bad = build(content=b"not a network")
+        unusable = refusing(RuntimeUnusable("no NVIDIA driver is loaded"))
+        with pytest.raises(ModelInvalid, match="no NVIDIA driver"):
+            choose(bad, engines, runtimes={"tensorrt": unusable, **CPU})
+
+    def test_where_nothing_can_be_used_the_model_is_not_at_fault(self, package, engines):
+        unusable = refusing(RuntimeUnusable("no NVIDIA driver is loaded"))
+        with pytest.raises(RuntimeMissing):
+            choose(package, engines, runtimes={"tensorrt": unusable})
+
     def test_a_named_one_that_is_not_installed_says_so(self, package, engines):
         with pytest.raises(RuntimeNotInstalled, match="tensorrt is not installed"):
             choose(package, engines, "tensorrt", {"tensorrt": refusing(RuntimeNotInstalled())})

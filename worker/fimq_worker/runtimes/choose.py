@@ -46,7 +46,8 @@ class Refusal:
 
     name: str
     reason: str
-    at_fault: Literal["runtime", "model", "nobody"] = "runtime"  #: nobody: it is not installed
+    #: machine: it never saw the model; nobody: it is not installed
+    at_fault: Literal["runtime", "model", "machine", "nobody"] = "runtime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def choose(
         runtimes: what there is to choose from, best first.
 
     Raises:
-        ModelInvalid: every runtime that is installed finds fault with the model itself.
+        ModelInvalid: every runtime that can be used here finds fault with the model itself.
         RuntimeNotInstalled: the one that was named is not installed.
         RuntimeMissing: none passes, or not the one that was named.
     """
@@ -157,7 +158,7 @@ def _none(label: str, wanted: str, refusals: list[Refusal]) -> FimqError:
         return RuntimeNotInstalled(f"The runtime {wanted} is not installed")
     reasons = {refusal.name: refusal.reason for refusal in refusals}
     says = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    if at_fault - {"nobody"} == {"model"}:
+    if at_fault - {"nobody", "machine"} == {"model"}:
         return ModelInvalid(f"{label} cannot be used ({says})", reasons=reasons)
     return RuntimeMissing(f"No runtime may judge with {label} ({says})", reasons=reasons)
 
@@ -177,9 +178,10 @@ def _judge(
             failures.append(error.message)
             continue
         except (RuntimeUnusable, GpuFailed) as error:
-            return None, Refusal(name, "; ".join([*failures, error.message]))
+            return None, Refusal(name, "; ".join([*failures, error.message]), "machine")
         except ImportError as error:
-            return None, Refusal(name, f"installed, but cannot be loaded: {error}")
+            says = f"installed, but cannot be loaded: {error}"
+            return None, Refusal(name, says, "machine")
         except ModelInvalid as error:
             return None, Refusal(name, error.message, "model")
         if result.passes:
