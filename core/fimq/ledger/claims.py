@@ -115,26 +115,37 @@ def beat(ledger: Ledger, worker_id: str, held: Sequence[Claim], lease: float) ->
     """Extend the leases of `held`; return the claims that this worker no longer has.
 
     What is free is extended first. What another transaction has locked (the end of a long
-    video takes seconds) is waited for afterwards, so that it costs no other step its lease.
+    video takes seconds) is waited for afterwards, so that it costs no other step its lease;
+    one by one, for the other may wait in its turn for a step that we would hold meanwhile.
     """
     rest = {(claim.step_id, claim.fence) for claim in held}
-    for wait in (False, True):
-        if rest:
-            with ledger.write() as session:
-                mine = (
-                    tuple_(Step.id, Step.fence).in_(sorted(rest)),
-                    Step.worker_id == worker_id,
-                    Step.state == StepState.CLAIMED,
-                )
-                kept = lock_steps(session, *mine, wait=wait)
-                if kept:
-                    session.execute(
-                        update(Step)
-                        .where(tuple_(Step.id, Step.fence).in_(sorted(kept)))
-                        .values(lease_until=now(lease))
-                    )
-            rest -= kept
+    rest -= _extend(ledger, worker_id, rest, lease, wait=False)
+    for one in sorted(rest):
+        rest -= _extend(ledger, worker_id, {one}, lease, wait=True)
     return [claim for claim in held if (claim.step_id, claim.fence) in rest]
+
+
+def _extend(
+    ledger: Ledger, worker_id: str, which: set[tuple[str, int]], lease: float, *, wait: bool
+) -> set[tuple[str, int]]:
+    """Extend the leases of (step, fence) in one transaction; return those extended."""
+    if not which:
+        return set()
+    with ledger.write() as session:
+        kept = lock_steps(
+            session,
+            tuple_(Step.id, Step.fence).in_(sorted(which)),
+            Step.worker_id == worker_id,
+            Step.state == StepState.CLAIMED,
+            wait=wait,
+        )
+        if kept:
+            session.execute(
+                update(Step)
+                .where(tuple_(Step.id, Step.fence).in_(sorted(kept)))
+                .values(lease_until=now(lease))
+            )
+        return kept
 
 
 def held_by(step: Claim) -> tuple[Any, ...]:

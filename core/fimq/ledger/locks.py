@@ -3,7 +3,8 @@
     content  <  video  <  job  <  its steps, by id
 
 Who needs several of these takes them in this order, before reading what it decides by.
-Who only needs steps takes them by id, or skips those that are locked. On SQLite a writer
+Whoever has the job may take its own step before the others; so who has no job's lock waits
+for one step at a time and holds no other meanwhile, or skips what is locked. On SQLite a writer
 holds the whole ledger, and none of this does anything. docs/decisions/0010 says why.
 """
 

@@ -205,6 +205,18 @@ def test_a_beat_extends_what_is_free_before_it_waits(ledger: Ledger, other: Othe
     assert _leases(ledger, held)[1] > before[1]
 
 
+def test_a_beat_that_waits_for_a_step_holds_no_other(ledger: Ledger, other: Other) -> None:
+    """Who fails a step has that one when it ends the job, and then takes the rest by id."""
+    first, _, last = held = planned(ledger, segments=3)
+    other.lock("steps", last.step_id)
+    other.connection.execute("SAVEPOINT last_alone")
+    other.lock("steps", first.step_id)
+    with waiting(other, lambda: claims.beat(ledger, "w", held, 30)):
+        other.connection.execute("ROLLBACK TO last_alone")
+        until(other.waiters, "the beat to wait for the last step", seconds=10)
+        other.lock("steps", first.step_id)
+
+
 def _leases(ledger: Ledger, held: list[Claim]) -> list[datetime]:
     steps = [step_of(ledger, claim.step_id) for claim in held]
     return [step.lease_until for step in steps if step.lease_until]
