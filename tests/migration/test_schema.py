@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -17,6 +19,8 @@ from fimq.errors import LedgerNewer, LedgerOutdated
 from fimq.ledger.database import Ledger
 from fimq.ledger.tables import SCHEMA, Table
 from fimq_migrations import schema
+from installation import until
+from services.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -118,6 +122,24 @@ def _upgrade(url: str, barrier: Any) -> None:
     barrier.wait()
     schema.upgrade(ledger)
     ledger.close()
+
+
+def test_workers_are_seen_while_the_jobs_get_their_index(postgres: PostgresServer) -> None:
+    """It takes long where there are many jobs; here it waits for one who writes a job."""
+    name = postgres.create_database()
+    ledger = Ledger(postgres.url(name))
+    schema.upgrade(ledger, "0001")
+    upgrade = threading.Thread(target=schema.upgrade, args=(ledger, "0002"))
+    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with psycopg.connect(postgres.url(name)) as writer:
+        writer.execute("LOCK TABLE jobs IN ROW EXCLUSIVE MODE")
+        upgrade.start()
+        until(lambda: postgres.execute(blocked, name) != [(0,)], "the upgrade to wait", seconds=20)
+        writer.execute("LOCK TABLE workers IN ROW EXCLUSIVE MODE NOWAIT")
+    upgrade.join()
+    assert ledger.schema() == "0002"
+    ledger.close()
+    postgres.drop_database(name)
 
 
 def test_a_ledger_of_a_later_version_is_left_alone(empty: Ledger) -> None:

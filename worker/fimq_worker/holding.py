@@ -6,7 +6,7 @@ The heartbeat also brings bad news: a claim that was lost or cancelled stops its
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,8 @@ class Holding:
         worker_id: str,
         *,
         lease: float,
+        lanes: Sequence[str] = (),
+        slots: int = 0,
         facts: Callable[[], dict[str, Any]] = dict,
         on_drain: Callable[[], None] | None = None,
     ) -> None:
@@ -70,12 +72,16 @@ class Holding:
             ledger: where the claims are.
             worker_id: whose they are.
             lease: seconds for which a claim is kept without a beat.
+            lanes: what the worker is entered with again, should its row be gone.
+            slots: the same.
             facts: what a beat tells of this worker.
             on_drain: called once, from the heartbeat, when this worker was asked to drain.
         """
         self.ledger = ledger
         self.worker_id = worker_id
         self.lease = lease
+        self.lanes = list(lanes)
+        self.slots = slots
         self._facts = facts
         self._on_drain = on_drain
         self._draining = threading.Event()
@@ -133,13 +139,19 @@ class Holding:
         return self._closing.wait(seconds)
 
     def beat(self) -> None:
-        """One heartbeat: extend every lease, and stop what was taken away."""
-        asked_to_drain = presence.seen(self.ledger, self.worker_id, self._facts())
+        """One heartbeat: extend every lease, stop what was taken away, and be seen."""
+        # Leases first: who locks the workers' table (an upgrade) costs nobody a step.
+        self._extend()
+        asked_to_drain = presence.seen(
+            self.ledger, self.worker_id, self._facts(), lanes=self.lanes, slots=self.slots
+        )
         if asked_to_drain and not self._draining.is_set():
             log.info("asked to drain: what is in work is ended, nothing more is taken")
             self._draining.set()
             if self._on_drain is not None:
                 self._on_drain()
+
+    def _extend(self) -> None:
         with self._lock:
             open_now = [held.claim for held in self._held.values()]
         gone = claims.beat(self.ledger, self.worker_id, open_now, self.lease)

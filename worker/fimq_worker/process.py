@@ -110,6 +110,8 @@ class WorkerProcess:
                 ledger,
                 worker_id,
                 lease=settings.lease_seconds,
+                lanes=self.lanes,
+                slots=settings.slots,
                 facts=facts,
                 on_drain=lambda: os.kill(os.getpid(), signal.SIGTERM),
             )

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from fimq.errors import WorkerAmbiguous, WorkerNotFound
 from fimq.identifiers import new_id, short
+from fimq.ledger.claims import changed
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import StepState
@@ -62,25 +63,34 @@ def register(ledger: Ledger, *, lanes: list[str], slots: int, facts: dict[str, A
         # Another that registers removes the same rows, and in an order of its own.
         gone = select(Worker.id).where(Worker.beat_at < now(-KEEP))
         session.execute(delete(Worker).where(Worker.id.in_(gone.with_for_update(skip_locked=True))))
-        session.add(
-            Worker(
-                id=worker_id,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                lanes=lanes,
-                slots=slots,
-                facts=facts,
-            )
-        )
+        session.add(_row(worker_id, lanes, slots, facts))
     return worker_id
 
 
-def seen(ledger: Ledger, worker_id: str, facts: dict[str, Any]) -> bool:
-    """A worker's heartbeat, with what it is now. True: it was asked to drain."""
+def seen(
+    ledger: Ledger, worker_id: str, facts: dict[str, Any], *, lanes: list[str], slots: int
+) -> bool:
+    """A worker's heartbeat, with what it is now. True: it was asked to drain.
+
+    A worker whose row was removed while it slept (a laptop's lid) is entered again.
+    """
     with ledger.write() as session:
         own = Worker.id == worker_id
-        session.execute(update(Worker).where(own).values(beat_at=now(), facts=facts))
+        if not changed(session, update(Worker).where(own).values(beat_at=now(), facts=facts)):
+            session.add(_row(worker_id, lanes, slots, facts))
+            return False
         return session.scalar(select(Worker.drain_at).where(own)) is not None
+
+
+def _row(worker_id: str, lanes: list[str], slots: int, facts: dict[str, Any]) -> Worker:
+    return Worker(
+        id=worker_id,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        lanes=lanes,
+        slots=slots,
+        facts=facts,
+    )
 
 
 def leave(ledger: Ledger, worker_id: str) -> None:
@@ -144,7 +154,9 @@ def workers(session: Session, *, within: float) -> list[Presence]:
             beat_at=row.beat_at,
             stopped_at=row.stopped_at,
         )
-        for row, heard_of in session.execute(select(Worker, heard).order_by(Worker.id))
+        for row, heard_of in session.execute(
+            select(Worker, heard).where(Worker.beat_at > now(-KEEP)).order_by(Worker.id)
+        )
     ]
 
 

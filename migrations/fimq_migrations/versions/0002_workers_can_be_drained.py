@@ -12,8 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("workers", sa.Column("drain_at", sa.DateTime(timezone=True), nullable=True))
+    # The index first, for it takes long: a column locks its table to the transaction's end,
+    # and no worker would be seen meanwhile.
     op.create_index("ix_jobs_ended_at", "jobs", ["ended_at"])
+    op.add_column("workers", sa.Column("drain_at", sa.DateTime(timezone=True), nullable=True))
 
 
 def downgrade() -> None:

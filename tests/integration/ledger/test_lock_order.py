@@ -15,11 +15,12 @@ import psycopg
 import pytest
 
 from fimq.errors import Truncated
-from fimq.ledger import claims, completion, deletion, submission
+from fimq.ledger import claims, completion, deletion, presence, submission
 from fimq.ledger.claims import Claim
 from fimq.ledger.database import Ledger
 from fimq.ledger.sweep import sweep
 from fimq.ledger.tables import Job, Step
+from fimq_worker.holding import Holding
 from installation import until
 from scenes import (
     REQUEST,
@@ -203,6 +204,19 @@ def test_a_beat_extends_what_is_free_before_it_waits(ledger: Ledger, other: Othe
         assert [new > old for old, new in zip(before, extended, strict=True)] == [True, False, True]
     assert gone == []
     assert _leases(ledger, held)[1] > before[1]
+
+
+def test_a_beat_extends_leases_though_the_workers_are_locked(ledger: Ledger, other: Other) -> None:
+    """As by an upgrade that adds a column to them."""
+    worker = presence.register(ledger, lanes=["standard"], slots=1, facts={})
+    holding = Holding(ledger, worker, lease=30, lanes=["standard"], slots=1)
+    held = holding.take(submitted(ledger)[1])
+    assert held
+    expire(ledger, held.claim)
+    (before,) = _leases(ledger, [held.claim])
+    other.connection.execute("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
+    with waiting(other, holding.beat):
+        assert _leases(ledger, [held.claim])[0] > before
 
 
 def test_a_beat_that_waits_for_a_step_holds_no_other(ledger: Ledger, other: Other) -> None:

@@ -16,12 +16,17 @@ from fimq.ledger.presence import Presence, WorkerState
 from fimq.ledger.stats import LaneStats, Stats, stats
 from fimq.ledger.submission import Content, Request
 from fimq.ledger.tables import Job, Worker
+from scenes import all_of
 
 LANES = ("urgent", "standard", "archive")
 
 
 def enter(ledger: Ledger, slots: int = 2) -> str:
     return presence.register(ledger, lanes=["standard"], slots=slots, facts={"fimq": "1"})
+
+
+def beat(ledger: Ledger, worker: str, version: str) -> bool:
+    return presence.seen(ledger, worker, {"fimq": version}, lanes=["standard"], slots=2)
 
 
 def seen(ledger: Ledger, within: float = 60) -> dict[str, Presence]:
@@ -84,11 +89,11 @@ class TestPresence:
 
     def test_a_beat_brings_facts_and_takes_the_wish_to_drain(self, ledger: Ledger) -> None:
         worker, other = enter(ledger), enter(ledger)
-        assert presence.seen(ledger, worker, {"fimq": "2"}) is False
+        assert beat(ledger, worker, "2") is False
         assert presence.ask_to_drain(ledger, worker) == worker
         assert presence.ask_to_drain(ledger, worker[:13].upper()) == worker
-        assert presence.seen(ledger, worker, {"fimq": "3"}) is True
-        assert presence.seen(ledger, other, {"fimq": "3"}) is False
+        assert beat(ledger, worker, "3") is True
+        assert beat(ledger, other, "3") is False
         row = seen(ledger)[worker]
         assert (row.state, row.facts) == (WorkerState.DRAINING, {"fimq": "3"})
         assert row.state.alive
@@ -109,9 +114,21 @@ class TestPresence:
             session.execute(
                 update(Worker).where(Worker.id == worker).values(beat_at=now(-presence.KEEP - 1))
             )
-        assert set(seen(ledger)) == {worker}
+        assert seen(ledger) == {}, "nobody asks for more than a day"
+        assert [row.id for row in all_of(ledger, Worker)] == [worker]
         newcomer = enter(ledger)
-        assert set(seen(ledger)) == {newcomer}
+        assert [row.id for row in all_of(ledger, Worker)] == [newcomer]
+
+    def test_a_worker_that_slept_for_a_day_is_entered_again(self, ledger: Ledger) -> None:
+        worker = enter(ledger)
+        with ledger.write() as session:
+            session.execute(update(Worker).values(beat_at=now(-presence.KEEP - 1)))
+        newcomer = enter(ledger)
+        assert beat(ledger, worker, "2") is False
+        assert set(seen(ledger)) == {worker, newcomer}
+        row = seen(ledger)[worker]
+        assert (row.state, row.lanes, row.slots) == (WorkerState.IDLE, ["standard"], 2)
+        assert row.facts == {"fimq": "2"}
 
 
 class TestStats:

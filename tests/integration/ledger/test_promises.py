@@ -314,7 +314,7 @@ class TestAfterwards:
 
     def test_a_worker_is_alive_while_it_beats_and_until_it_leaves(self, ledger: Ledger) -> None:
         worker = presence.register(ledger, lanes=["standard"], slots=2, facts={})
-        presence.seen(ledger, worker, {})
+        presence.seen(ledger, worker, {}, lanes=["standard"], slots=1)
         assert [row.id for row in presence.alive(ledger, within=60)] == [worker]
         presence.leave(ledger, worker)
         assert presence.alive(ledger, within=60) == []
