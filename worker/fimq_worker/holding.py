@@ -29,7 +29,7 @@ class Held:
     """A claim in work, and the way to stop it from another thread."""
 
     claim: Claim
-    lost: bool = False  #: the ledger gave the step to another, or cancelled it
+    _lost: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _on_stop: list[Callable[[], None]] = field(default_factory=list)
 
@@ -43,6 +43,20 @@ class Held:
         self._on_stop.append(call)
         if self._stop.is_set():
             call()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the ledger gave the step to another, or cancelled it."""
+        return self._lost.is_set()
+
+    def lost_within(self, seconds: float) -> bool:
+        """Wait so long; True at once when the claim is lost."""
+        return self._lost.wait(seconds)
+
+    def lose(self) -> None:
+        """Take the work away, for the claim is no longer ours."""
+        self._lost.set()
+        self.stop()
 
     def stop(self) -> None:
         """Take the work away. Harmless twice."""
@@ -159,9 +173,8 @@ class Holding:
             # What ended while we asked was not lost.
             lost = [self._held[_key(claim)] for claim in gone if _key(claim) in self._held]
         for held in lost:
-            held.lost = True
             log.warning("claim lost", step_id=held.claim.step_id, job_id=held.claim.job_id)
-            held.stop()
+            held.lose()
 
     def end(self) -> None:
         """Stop the heartbeat, when nothing is held any more."""

@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import fimq
-from fimq.errors import ModelChanged
+from fimq.errors import LedgerUnreachable, ModelChanged
 from fimq.ledger import claims, completion
 from fimq.ledger.completion import SegmentRows
 from fimq.ledger.database import Ledger
@@ -31,7 +32,10 @@ from fimq_worker.classifier import Classifier, Classifiers
 from fimq_worker.holding import Held, Stopped
 from fimq_worker.measures import Measures
 from fimq_worker.steps.judgement import Judgement
+from fimq_worker.steps.persistence import Persistence
 from fimq_worker.vision.sampler.base import Span
+
+log = structlog.get_logger(__name__)
 
 #: Crops are handed to the classifier in chunks of about so many.
 _CHUNK = 32
@@ -51,6 +55,7 @@ class Analyst:
         self.measures = measures
         self.classifiers = Classifiers(settings, measures)
         self.children = ChildPool(settings)
+        self.persistence = Persistence(settings.lease_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -79,12 +84,18 @@ class Analyst:
                 ),
             )
             held.check()
-            if not claims.record_plan(self.ledger, claim, plan.probe, plan.samples):
+            recorded = self.persistence.ask(
+                held, lambda: claims.record_plan(self.ledger, claim, plan.probe, plan.samples)
+            )
+            if not recorded:
                 raise Stopped
             if len(plan.spans) > 1:
                 spans = [{"span": span.to_dict(), "sampling": plan.sampling} for span in plan.spans]
-                steps = completion.complete_plan(
-                    self.ledger, claim, spans=spans, samples=plan.samples
+                steps = self.persistence.ask(
+                    held,
+                    lambda: completion.complete_plan(
+                        self.ledger, claim, spans=spans, samples=plan.samples
+                    ),
                 )
                 if steps is None:
                     raise Stopped
@@ -106,7 +117,9 @@ class Analyst:
                 span,
                 claim.payload["sampling"],
             )
-        written, finish = completion.complete_segment(self.ledger, claim, rows)
+        written, finish = self.persistence.ask(
+            held, lambda: completion.complete_segment(self.ledger, claim, rows)
+        )
         if not written:
             raise Stopped
         self._measure(rows)
@@ -116,19 +129,20 @@ class Analyst:
         """Judge a video whose segments are all there."""
         claim = held.claim
         classifier = self.classifiers.get(claim.model)
-        with self.ledger.read() as session:
-            planned = session.get_one(Job, claim.job_id).samples_planned
-            hashes = {
-                report["model_sha256"]
-                for report in session.scalars(
-                    select(Step.report).where(Step.job_id == claim.job_id, Step.report.is_not(None))
-                )
-                if report
-            }
+        planned, hashes = self.persistence.ask(held, lambda: self._scored(claim.job_id))
         if hashes != {classifier.manifest.sha256}:
             raise ModelChanged
         self._end(held, classifier, planned, rows=None)
         return []
+
+    def _scored(self, job_id: str) -> tuple[int, set[str]]:
+        """How many samples a job has, and the models that scored them."""
+        with self.ledger.read() as session:
+            planned = session.get_one(Job, job_id).samples_planned
+            reports = session.scalars(
+                select(Step.report).where(Step.job_id == job_id, Step.report.is_not(None))
+            )
+            return planned, {report["model_sha256"] for report in reports if report}
 
     def _end(
         self, held: Held, classifier: Classifier, planned: int, *, rows: SegmentRows | None
@@ -147,7 +161,13 @@ class Analyst:
             judged.update(answer[0])
             return answer
 
-        if not completion.complete_job(self.ledger, held.claim, judge, rows=rows, samples=planned):
+        done = self.persistence.ask(
+            held,
+            lambda: completion.complete_job(
+                self.ledger, held.claim, judge, rows=rows, samples=planned
+            ),
+        )
+        if not done:
             raise Stopped
         self.measures.judged(judged["outcome"], judged["reason"])
         if rows is not None:
@@ -192,19 +212,36 @@ class Analyst:
             crop_scale=manifest.crop.scale,
             crop_size=manifest.crop.size,
         )
-        told = time.monotonic()
+        tell_at = time.monotonic() + _PROGRESS_S
         with classifier.batcher.slot():
             analysis = child.analyse(video.fileno(), request)
             for sample in analysis:
                 held.check()
                 rows.add(sample)
-                if time.monotonic() - told > _PROGRESS_S:
-                    told = time.monotonic()
-                    if not claims.report_progress(self.ledger, held.claim, len(rows.samples)):
-                        raise Stopped
+                if time.monotonic() > tell_at:
+                    told = self._tell(held, len(rows.samples))
+                    # A server that does not answer is not asked at every sample.
+                    tell_at = time.monotonic() + (
+                        _PROGRESS_S if told else self.persistence.lease / 3
+                    )
             rows.score()
         held.check()
         return SegmentRows(rows.samples, rows.faces, rows.report(analysis.end, sampling))
+
+    def _tell(self, held: Held, done: int) -> bool:
+        """Report progress. False: the ledger is away; the heartbeat will tell of lost claims.
+
+        Raises:
+            Stopped: the claim was lost.
+        """
+        try:
+            ours = claims.report_progress(self.ledger, held.claim, done)
+        except LedgerUnreachable as error:
+            log.debug("progress not told", error=error.message)
+            return False
+        if not ours:
+            raise Stopped
+        return True
 
 
 class _Rows:

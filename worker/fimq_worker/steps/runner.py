@@ -17,6 +17,7 @@ from fimq.settings import Settings
 from fimq_worker.holding import Held, Holding, Stopped
 from fimq_worker.measures import Measures
 from fimq_worker.steps.analysis import Analyst
+from fimq_worker.steps.persistence import Persistence
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class StepRunner:
         self.analyst = analyst
         self.measures = measures
         self.end_process = end_process
+        self.persistence = Persistence(settings.lease_seconds)
         self.gpu_lost = False
 
     def run(self, step_id: str) -> None:
@@ -76,8 +78,10 @@ class StepRunner:
             except LedgerUnreachable:
                 raise
             except GpuLost as error:
-                self._fail(held, error)
-                self._end()
+                try:
+                    self._fail(held, error)
+                finally:
+                    self._end()
             except FimqError as error:
                 self._fail(held, error)
             except Exception as error:
@@ -100,7 +104,9 @@ class StepRunner:
 
     def _let_go(self, held: Held) -> None:
         # The ledger may know of a loss that no heartbeat has brought yet.
-        if not held.lost and claims.give_back(self.ledger, held.claim):
+        if not held.lost and self.persistence.ask(
+            held, lambda: claims.give_back(self.ledger, held.claim)
+        ):
             log.info("step given back")
             self.measures.step_ended(held.claim.kind, "given_back")
             self._ring([held.claim.step_id], held.claim.lane)
@@ -110,24 +116,28 @@ class StepRunner:
         self.measures.step_ended(held.claim.kind, "lost")
 
     def _fail(self, held: Held, error: FimqError) -> None:
-        state = completion.fail_step(
-            self.ledger,
-            held.claim,
-            error,
-            final=error.final,
-            executions=self.settings.max_executions,
-            wait=self.settings.retry_seconds,
-            losses=self.settings.max_losses,
+        state = self.persistence.ask(
+            held,
+            lambda: completion.fail_step(
+                self.ledger,
+                held.claim,
+                error,
+                final=error.final,
+                executions=self.settings.max_executions,
+                wait=self.settings.retry_seconds,
+                losses=self.settings.max_losses,
+            ),
         )
         ends = {StepState.FAILED: "failed", StepState.READY: "again", None: "lost"}
         self.measures.step_ended(held.claim.kind, ends[state])
         if state is StepState.FAILED:
             self.measures.failed(error.code)
-        log.warning(
-            "step failed" if state is StepState.FAILED else "step will be run again",
-            code=error.code,
-            error=error.message,
-        )
+        says = {
+            StepState.FAILED: "step failed",
+            StepState.READY: "step will be run again",
+            None: "step dropped: it is no longer ours",
+        }
+        log.warning(says[state], code=error.code, error=error.message)
 
     def _end(self) -> None:
         """No call to the GPU will succeed in this process again: a new one may have more luck."""
