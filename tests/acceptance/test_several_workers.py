@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from awkward import FILM
 from clips import Clip
-from fimq.ledger.tables import Job, Step
+from fimq.ledger.tables import Job, Step, Worker
 from installation import Installation, until, worker_of
 from services.redis import RedisServer
 
@@ -67,6 +68,25 @@ def test_a_worker_that_is_drained_ends_its_work_and_another_goes_on(
     assert installation.run("workers", "--here").returncode == 5
     gone = installation.run("worker", "--drain", row["id"])
     assert (gone.returncode, "[worker_not_found]" in gone.stderr) == (2, True)
+
+
+def test_a_wish_to_drain_that_is_there_before_the_worker_is_ready_waits_for_it(
+    installation: Installation, redis: RedisServer
+) -> None:
+    """The ledger itself has the wish, so that the very first heartbeat brings it."""
+    assert installation.run("db", "upgrade").returncode == 0
+    ledger = installation.ledger()
+    with ledger.write() as session:
+        session.execute(
+            text(
+                "CREATE TRIGGER wish AFTER INSERT ON workers BEGIN"
+                " UPDATE workers SET drain_at = NEW.beat_at WHERE id = NEW.id; END"
+            )
+        )
+    ledger.close()
+    with worker_of(installation) as worker:
+        assert worker.wait(60) == 0
+    assert [row.stopped_at is not None for row in installation.rows(Worker)] == [True]
 
 
 def test_a_second_sigterm_ends_a_draining_worker_now(

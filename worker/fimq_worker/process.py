@@ -58,6 +58,7 @@ class WorkerProcess:
         self.lock = HeldLock(self.stack.worker_lock, self.stack.serves)
         self._left_idle = False
         self._drains = False
+        self._ready = threading.Event()
         self._idle_exit = ExitStack()
 
     def run(self) -> int:
@@ -113,7 +114,7 @@ class WorkerProcess:
                 lanes=self.lanes,
                 slots=settings.slots,
                 facts=facts,
-                on_drain=lambda: os.kill(os.getpid(), signal.SIGTERM),
+                on_drain=lambda: threading.Thread(target=self._drain, daemon=True).start(),
             )
             runner = StepRunner(settings, ledger, doorbell, holding, analyst, measures=measures)
             app.task(name=TASK, ignore_result=True)(runner.run)
@@ -137,6 +138,11 @@ class WorkerProcess:
                 holding.end()
                 presence.leave(ledger, worker_id)
                 log.info("worker stopped")
+
+    def _drain(self) -> None:
+        """Let Celery end, as soon as it answers a SIGTERM: before, that would kill."""
+        self._ready.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _warm(self, analyst: Analyst) -> None:
         """Load the default model before the first job asks for it; an engine may take minutes."""
@@ -163,6 +169,7 @@ class WorkerProcess:
         def ready(**_: Any) -> None:
             # Not before: until now a SIGTERM would not be answered by Celery.
             log.info("worker ready", lanes=self.lanes, slots=self.settings.slots, pid=os.getpid())
+            self._ready.set()
 
         signals.worker_ready.connect(ready, weak=False)
         signals.worker_shutting_down.connect(stopping, weak=False)
