@@ -1,29 +1,47 @@
 """The exporter: `/metrics` of a worker, for Prometheus.
 
-The ledger is asked when somebody looks, not before, so that its figures are never old; each
-worker tells the same of it. A ledger or queue that cannot be asked is a figure too.
+The ledger is asked when somebody looks, not before, so that its figures are seconds old; each
+worker tells the same of it. A ledger or queue that cannot be asked is a figure too. It is
+asked on one connection of the exporter's own, by one who looks at a time: however many look,
+and however slowly it answers, no heartbeat waits for them.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import structlog
 from prometheus_client import start_http_server
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import DBAPIError
 
 import fimq
 from fimq.doorbell import Doorbell
-from fimq.errors import BrokerUnreachable, LedgerUnreachable, ServiceError, UsageError
-from fimq.ledger import stats
+from fimq.errors import (
+    BrokerUnreachable,
+    LedgerDamaged,
+    LedgerUnreachable,
+    ServiceError,
+    UsageError,
+)
 from fimq.ledger.database import Ledger
 from fimq.ledger.presence import WorkerState
+from fimq.ledger.stats import Stats, stats
 from fimq.settings import LANES, Settings
 from fimq_worker.measures import Measures
 
 #: Seconds of the past that the rates of `stats` look at; Prometheus has counters for more.
 _WINDOW = 3600.0
+#: Seconds for which an answer of the ledger serves whoever looks.
+_FRESH_S = 2.0
+#: Seconds that one who looks waits for the question of another.
+_PATIENCE_S = 5.0
+
+log = structlog.get_logger(__name__)
 
 
 class MetricsRefused(UsageError):
@@ -43,7 +61,7 @@ class MetricsTaken(ServiceError):
 class Exporter:
     """Serves the measures of a process and the state of the ledger, until closed."""
 
-    def __init__(self, measures: Measures, looks: Collector, address: str) -> None:
+    def __init__(self, measures: Measures, looks: Looks, address: str) -> None:
         """Serve at `address`: `HOST:PORT`, or a port on the loopback.
 
         Raises:
@@ -51,6 +69,7 @@ class Exporter:
             MetricsTaken: nobody can listen there.
         """
         host, port = address_of(address)
+        self._looks = looks
         measures.registry.register(looks)
         try:
             self._server, self._thread = start_http_server(port, host, measures.registry)
@@ -63,6 +82,7 @@ class Exporter:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._looks.close()
 
 
 def address_of(address: str) -> tuple[str, int]:
@@ -84,22 +104,28 @@ class Looks(Collector):
     def __init__(
         self,
         settings: Settings,
-        ledger: Ledger,
         doorbell: Doorbell,
         models: Callable[[], dict[str, dict[str, Any]]],
     ) -> None:
-        """Keep whom to ask.
+        """Keep whom to ask; nothing is connected yet.
 
         Args:
-            settings: how long a worker may be silent, how many slots this one has.
-            ledger: what waits and who is alive.
+            settings: where the ledger is, how long a worker may be silent, how many slots
+                this one has.
             doorbell: messages that wait.
             models: the models loaded in this process and their runtimes.
         """
         self.settings = settings
-        self.ledger = ledger
+        self.ledger = Ledger(settings.ledger, pool_size=1)
         self.doorbell = doorbell
         self.models = models
+        self._asking = threading.Lock()
+        self._told: Stats | None = None
+        self._told_at = 0.0
+
+    def close(self) -> None:
+        """Ask no more."""
+        self.ledger.close()
 
     def describe(self) -> list[Any]:
         """Nothing: the ledger is not asked before somebody looks."""
@@ -134,15 +160,8 @@ class Looks(Collector):
         yield refused
 
     def _ledger(self) -> Iterator[Any]:
-        try:
-            with self.ledger.read() as session:
-                told = stats.stats(
-                    session,
-                    lanes=LANES,
-                    window=_WINDOW,
-                    silent=2 * self.settings.lease_seconds,
-                )
-        except LedgerUnreachable:
+        told = self._ask()
+        if told is None:
             yield _one("fimq_ledger_up", "Whether the ledger answers.", 0)
             return
         yield _one("fimq_ledger_up", "Whether the ledger answers.", 1)
@@ -172,6 +191,30 @@ class Looks(Collector):
                 "Share of the last hour's verdicts that had no face to judge.",
                 told.no_face_rate,
             )
+
+    def _ask(self) -> Stats | None:
+        """What the ledger tells, or told a moment ago; None: it does not answer."""
+        if not self._asking.acquire(timeout=_PATIENCE_S):
+            return None
+        try:
+            if self._told is None or time.monotonic() - self._told_at > _FRESH_S:
+                self._told = None
+                with self.ledger.read() as session:
+                    self._told = stats(
+                        session,
+                        lanes=LANES,
+                        window=_WINDOW,
+                        silent=2 * self.settings.lease_seconds,
+                    )
+                self._told_at = time.monotonic()
+        except (LedgerUnreachable, LedgerDamaged) as error:
+            log.warning("no metrics of the ledger", code=error.code, error=error.message)
+        except DBAPIError as error:
+            # A fault of ours or of a row; whoever looks still gets the rest.
+            log.warning("no metrics of the ledger", error=" ".join(str(error.orig).split()))
+        finally:
+            self._asking.release()
+        return self._told
 
     def _queue(self) -> Iterator[Any]:
         messages = GaugeMetricFamily(

@@ -95,7 +95,7 @@ class WorkerProcess:
         with ExitStack() as ends:
             analyst = ends.enter_context(Analyst(settings, ledger, store, measures))
             if settings.metrics is not None:
-                looks = Looks(settings, ledger, doorbell, analyst.classifiers.facts)
+                looks = Looks(settings, doorbell, analyst.classifiers.facts)
                 exporter = Exporter(measures, looks, settings.metrics)
                 ends.callback(exporter.close)
                 log.info("metrics served", port=exporter.port)

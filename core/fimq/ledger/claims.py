@@ -19,6 +19,7 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.locks import lock_job, lock_steps, lock_video
 from fimq.ledger.states import JobState, StepState
 from fimq.ledger.tables import Job, Step, Video
+from fimq.ledger.texts import storable_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,10 @@ def let_go(ledger: Ledger, held: Claim) -> None:
 
 
 def record_plan(ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int) -> bool:
-    """Write what the probe found and how many samples are planned. False: the claim was lost."""
+    """Write what the probe found and how many samples are planned. False: the claim was lost.
+
+    Its texts come from the video's metadata; what no database can ask through is replaced.
+    """
     with ledger.write() as session:
         video_id = session.scalar(select(Job.video_id).where(Job.id == held.job_id))
         if video_id is None:
@@ -204,5 +208,7 @@ def record_plan(ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int
         if not lock_steps(session, *held_by(held)):
             return False
         session.execute(update(Job).where(Job.id == held.job_id).values(samples_planned=samples))
-        session.execute(update(Video).where(Video.id == video_id).values(probe=probe))
+        session.execute(
+            update(Video).where(Video.id == video_id).values(probe=storable_document(probe))
+        )
         return True

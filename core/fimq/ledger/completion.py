@@ -22,6 +22,7 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.locks import lock_job, lock_steps
 from fimq.ledger.states import JobState, StepKind, StepState, job_sources, step_sources
 from fimq.ledger.tables import Event, Face, Job, Sample, Step, Track, VerdictRow
+from fimq.ledger.texts import storable
 
 #: Between two tries of a step that lacks a service.
 _LONGEST_WAIT_S = 60.0
@@ -201,7 +202,7 @@ def fail_step(
         failed = final or spent >= most
         if service:
             wait = min(wait * 2 ** (spent - 1), max(wait, _LONGEST_WAIT_S))
-        facts = {"error_code": error.code, "error_detail": _storable(error.message)}
+        facts = {"error_code": error.code, "error_detail": storable(error.message)}
         if failed:
             _end_step(session, held, StepState.FAILED, **facts)
             end_job(session, held.job_id, JobState.FAILED, **facts)
@@ -257,11 +258,6 @@ def _end_step(session: Session, held: Claim, state: StepState, **facts: Any) -> 
             update(Step).where(*held_by(held)).values(state=state, lease_until=None, **facts),
         )
     )
-
-
-def _storable(text: str) -> str:
-    """Text as every database takes it: PostgreSQL has no NUL, and none has half a character."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _write_rows(session: Session, held: Claim, rows: SegmentRows) -> None:

@@ -49,7 +49,13 @@ def claim(ledger: Ledger, made: submission.Submitted, worker: str) -> claims.Cla
     return held
 
 
-def judge(ledger: Ledger, held: claims.Claim, outcome: str, reason: str | None) -> None:
+def judge(
+    ledger: Ledger,
+    held: claims.Claim,
+    outcome: str,
+    reason: str | None,
+    probe: dict[str, Any] | None = None,
+) -> None:
     columns = {
         "outcome": outcome, "reason": reason, "score": None, "counts": {}, "coverage": 1.0,
         "segments": [], "model": {}, "policy": {}, "sampling": "every:25", "runtime": {},
@@ -57,7 +63,7 @@ def judge(ledger: Ledger, held: claims.Claim, outcome: str, reason: str | None) 
     }  # fmt: skip
     sample = {"frame_index": 0, "pts": 0, "time_s": 0.0, "state": "ok", "quality": {}}
     rows = SegmentRows([sample], [], {"packet_errors": 0})
-    assert claims.record_plan(ledger, held, {"duration_s": 90.5}, 1)
+    assert claims.record_plan(ledger, held, probe or {"duration_s": 90.5}, 1)
     assert completion.complete_job(ledger, held, lambda *_: (columns, [], {}), rows=rows, samples=1)
 
 
@@ -162,6 +168,15 @@ class TestStats:
         assert found.failures == {"not_a_video": 1}
         assert found.video_s == pytest.approx(3 * 90.5)
         assert (found.workers, found.slots) == ({"working": 1}, 3)
+
+    @pytest.mark.parametrize("odd", ["a\0b", "a\ud800b"])
+    def test_odd_metadata_of_one_video_hides_no_figure(self, ledger: Ledger, odd: str) -> None:
+        worker = enter(ledger)
+        judge(ledger, claim(ledger, submit(ledger, 1), worker), "uncertain", "low_coverage")
+        held = claim(ledger, submit(ledger, 2), worker)
+        probe = {"duration_s": 90.5, "tags": {odd: [odd]}, "title": odd}
+        judge(ledger, held, "uncertain", "low_coverage", probe)
+        assert told(ledger).video_s == pytest.approx(2 * 90.5)
 
     def test_what_ended_before_the_window_is_not_counted(self, ledger: Ledger) -> None:
         worker = enter(ledger)
