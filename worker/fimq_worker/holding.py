@@ -17,6 +17,10 @@ from fimq.ledger import claims, presence
 from fimq.ledger.claims import Claim
 from fimq.ledger.database import Ledger
 
+#: So many workers may reach for the same step at once before one of them goes empty-handed; a
+#: sweep rings for what is left.
+_RIVALS = 32
+
 log = structlog.get_logger(__name__)
 
 
@@ -111,10 +115,13 @@ class Holding:
         self._thread.start()
 
     def take(self, step_id: str) -> Held | None:
-        """Claim a step, or None when there is nothing to take or this worker stops."""
+        """Claim what is next in the lane of a step that was rung for.
+
+        None when there is nothing to take, or this worker stops.
+        """
         if self._closing.is_set() or self._draining.is_set():
             return None
-        claim = claims.claim(self.ledger, step_id, self.worker_id, self.lease)
+        claim = self._claim(step_id)
         if claim is None:
             return None
         held = Held(claim)
@@ -124,6 +131,12 @@ class Holding:
         if closing:
             held.stop()
         return held
+
+    def _claim(self, step_id: str) -> Claim | None:
+        # Others who were rung for at the same moment look at the same list.
+        waiting = claims.oldest_waiting(self.ledger, step_id, limit=_RIVALS)
+        tries = (claims.claim(self.ledger, each, self.worker_id, self.lease) for each in waiting)
+        return next((claim for claim in tries if claim is not None), None)
 
     def drop(self, held: Held) -> None:
         """Forget a claim, however it ended."""

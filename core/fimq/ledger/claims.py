@@ -50,6 +50,26 @@ def changed(session: Session, statement: Update) -> int:
     return int(result.rowcount)
 
 
+def oldest_waiting(ledger: Ledger, step_id: str, *, limit: int) -> list[str]:
+    """The steps of this one's lane that may be claimed now, those of the oldest job first.
+
+    A message says that its lane has work; which work is next is the ledger's to say. Else
+    the segments of a long video, and what a lost worker held, would wait behind every video
+    that was submitted meanwhile.
+    """
+    lane = select(Step.lane).where(Step.id == step_id).scalar_subquery()
+    with ledger.read() as session:
+        return list(
+            session.scalars(
+                select(Step.id)
+                .where(Step.lane == lane, Step.state == StepState.READY, Step.not_before <= now())
+                # Ids of jobs sort by the time of their submission.
+                .order_by(Step.job_id, Step.ordinal)
+                .limit(limit)
+            )
+        )
+
+
 def claim(ledger: Ledger, step_id: str, worker_id: str, lease: float) -> Claim | None:
     """Take a ready step for `lease` seconds, or None when there is nothing to take.
 

@@ -27,7 +27,7 @@ from fimq.ledger.clock import UtcTime, now
 from fimq.ledger.states import JobState, StepState
 
 #: The schema these tables are; the newest migration carries the same name.
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 #: What is missing is NULL, not the JSON word null. JSON and not JSONB: nothing is searched by
 #: what is inside it, and JSONB refuses the \u0000 that a video's metadata may hold.
@@ -119,6 +119,7 @@ class Step(Table):
     __table_args__ = (
         UniqueConstraint("job_id", "kind", "ordinal"),
         Index("ix_steps_state_not_before", "state", "not_before"),
+        Index("ix_steps_lane_state_job_id", "lane", "state", "job_id", "ordinal"),
     )
 
     id: Mapped[str] = _key()

@@ -330,3 +330,43 @@ def test_states_are_kept_as_the_words_of_the_design(ledger: Ledger) -> None:
 def _expire(ledger: Ledger, held: claims.Claim) -> None:
     with ledger.write() as session:
         session.execute(update(Step).where(Step.id == held.step_id).values(lease_until=now(-1)))
+
+
+class TestOrder:
+    def test_the_oldest_job_of_the_lane_goes_first_whoever_was_rung_for(
+        self, ledger: Ledger
+    ) -> None:
+        first, second = (submitted(ledger, number) for number in (1, 2))
+        other = submitted(ledger, 3, lane="urgent")
+        assert waiting(ledger, second) == [first, second]
+        assert waiting(ledger, other) == [other]
+        held = claims.claim(ledger, first, "w", 30)
+        assert held
+        segments = completion.complete_plan(ledger, held, spans=[{}, {}], samples=2)
+        assert segments
+        # The first video's segments were rung for last, and go before the second video.
+        assert waiting(ledger, second) == [*segments, second]
+        lost = claims.claim(ledger, segments[0], "w", 30)
+        assert lost
+        assert waiting(ledger, segments[0]) == [segments[1], second]
+        assert claims.give_back(ledger, lost)
+        assert waiting(ledger, second) == [*segments, second]
+
+    def test_what_is_not_due_is_not_next(self, ledger: Ledger) -> None:
+        first, second = (submitted(ledger, number) for number in (1, 2))
+        held = claims.claim(ledger, first, "w", 30)
+        assert held
+        completion.fail_step(ledger, held, Truncated(), final=False, executions=3, wait=60)
+        assert waiting(ledger, first) == [second]
+        assert waiting(ledger, "none") == []
+
+
+def submitted(ledger: Ledger, number: int, **request: Any) -> str:
+    sha256 = f"{number:064x}"
+    made = submission.submit(ledger, Content(sha256, 1, sha256, "clip"), Request(**request))
+    assert made.step_id
+    return made.step_id
+
+
+def waiting(ledger: Ledger, step_id: str) -> list[str]:
+    return claims.oldest_waiting(ledger, step_id, limit=10)
