@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from fimq.errors import EmptyFile, StoreChanged, StoreMissing, StoreUnusable, TooLarge
 
 CHUNK = 1 << 20
+#: Files whose hash is remembered; a busy machine sees many videos in its life.
+_MOST_KNOWN = 4096
 _IN_PLACE = "path:"
 
 
@@ -72,19 +75,28 @@ class Hashes:
 
     def __init__(self) -> None:
         """Know no file yet."""
-        self._known: dict[tuple[int, int, int, int], str] = {}
+        self._known: OrderedDict[tuple[int, int, int, int], str] = OrderedDict()
 
     def of(self, source: BinaryIO) -> str:
         """The hash of an open file, which is left at its beginning."""
         facts = _facts(source)
-        if facts not in self._known:
-            self._known[facts], _ = hashed(source)
+        known = self._known.get(facts)
+        if known is None:
+            known, _ = hashed(source)
             source.seek(0)
-        return self._known[facts]
+            self._keep(facts, known)
+        return known
 
     def learn(self, source: BinaryIO, sha256: str) -> None:
         """Take the word of who hashed these bytes while they were written."""
-        self._known[_facts(source)] = sha256
+        self._keep(_facts(source), sha256)
+
+    def _keep(self, facts: tuple[int, int, int, int], sha256: str) -> None:
+        self._known[facts] = sha256
+        while len(self._known) > _MOST_KNOWN:
+            # Another thread may have been first.
+            with suppress(KeyError):
+                self._known.popitem(last=False)
 
 
 @contextmanager

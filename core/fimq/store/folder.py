@@ -6,11 +6,11 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from fimq.errors import StoreUnusable
+from fimq.errors import StoreMissing, StoreUnusable
 from fimq.store.base import LEFTOVER_SECONDS, Stored
 from fimq.store.content import Hashes, hashed, in_place_key, in_place_path, key_of, opened
 
@@ -62,11 +62,13 @@ class FolderStore:
     @contextmanager
     def open(self, key: str, sha256: str) -> Iterator[BinaryIO]:
         """A readable file with these bytes; see `Store.open`."""
-        with self._usable():
-            there = in_place_path(key) is not None or self.folder.is_dir()
-        if not there:
-            raise StoreUnusable(f"the store in {self.folder} cannot be used: it is not there")
-        with opened(self._path(key), sha256, self._hashes) as source:
+        with ExitStack() as files:
+            try:
+                source = files.enter_context(opened(self._path(key), sha256, self._hashes))
+            except StoreMissing as error:
+                if in_place_path(key) is None:
+                    self._check_mount(error)
+                raise
             yield source
 
     def delete(self, key: str) -> None:
@@ -96,6 +98,27 @@ class FolderStore:
             raise StoreUnusable(f"the store's folder {folder} cannot be written")
         space = os.statvfs(folder)
         return f"{self.folder} ({space.f_bavail * space.f_frsize / 2**30:.0f} GiB free)"
+
+    def _check_mount(self, error: StoreMissing) -> None:
+        """Let a missing object be the store's fault where it is: that is tried again.
+
+        Folders of objects stay when these are deleted, so that an empty store never held one.
+
+        Raises:
+            StoreUnusable: nothing was ever kept here, or what lies here may not be read.
+        """
+        with self._usable():
+            empty = not self.folder.is_dir() or not any(
+                len(part.name) == 2 and part.is_dir() for part in self.folder.iterdir()
+            )
+        if empty:
+            raise StoreUnusable(
+                f"the store in {self.folder} cannot be used: it is empty; is it mounted here?"
+            ) from error
+        if isinstance(error.__cause__, PermissionError):
+            raise StoreUnusable(
+                f"the store in {self.folder} cannot be used: an object may not be read"
+            ) from error
 
     def _path(self, key: str) -> Path:
         return in_place_path(key) or self.folder / key

@@ -293,3 +293,19 @@ def test_every_failure_of_a_store_is_one_that_a_step_is_run_again_for() -> None:
     assert not StoreUnusable.final
     assert StoreMissing.final
     assert StoreChanged.final
+
+
+def test_an_empty_folder_is_a_mount_that_is_not_there(tmp_path: Path) -> None:
+    """One worker without its mount would else fail every job of the queue for good."""
+    store = open_store(f"file://{tmp_path / 'store'}")
+    kept = store.put(io.BytesIO(BYTES), limit=10**6)
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    (tmp_path / "store").mkdir()
+    with pytest.raises(StoreUnusable, match="mounted"), store.open(kept.key, SHA256):
+        pass
+    store.check()
+    with pytest.raises(StoreUnusable, match="mounted"), store.open(kept.key, SHA256):
+        pass
+    (tmp_path / "store" / "00").mkdir()
+    with pytest.raises(StoreMissing), store.open(kept.key, SHA256):
+        pass

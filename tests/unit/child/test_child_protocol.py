@@ -12,7 +12,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from fimq.errors import TooManyPixels
+from fimq.errors import FimqError, TooManyPixels
 from fimq_worker.child import messages
 from fimq_worker.child.messages import BadMessage, Closed
 from fimq_worker.child.protocol import (
@@ -41,6 +41,12 @@ from fimq_worker.vision.faces.base import keypoints_of
 from fimq_worker.vision.sampler.base import Counters, Sampling, Span
 from fimq_worker.vision.sampler.spans import FilmPlan
 
+#: What an honest child may meet.
+ABOUT_THE_VIDEO = {
+    *("not_a_video", "no_video_stream", "truncated", "unsupported_codec", "encrypted"),
+    *("too_many_pixels", "too_long", "decode_failed", "decoder_memory"),
+    *("finder_missing", "sampling_invalid"),
+}
 SPAN = Span(25, 50, 2.0, 24, 60, 900, 1234, -3, 870)
 KEYPOINTS = keypoints_of([(1.0, 2.0)] * 6)
 
@@ -155,6 +161,8 @@ class TestNonsense:
             {"quality": None},
             {"keypoints": [[1, 2]] * 7},
             {"skipped": "x" * 5000},
+            {"skipped": "a label of its own"},
+            {"skipped": ["too_small"]},
         ],
     )
     def test_a_face_out_of_range_is_refused(self, changes: dict[str, Any]) -> None:
@@ -166,6 +174,22 @@ class TestNonsense:
     def test_an_error_that_nobody_knows_is_refused(self) -> None:
         with pytest.raises(BadMessage):
             read({"kind": "Failure", "code": "rm", "message": "", "facts": {}})
+
+    @pytest.mark.parametrize("code", sorted(FimqError.registry))
+    def test_a_child_has_no_say_in_what_is_not_about_its_video(self, code: str) -> None:
+        """It may not end its worker, blame a service, or say that the store lost a video."""
+        message = {"kind": "Failure", "code": code, "message": "", "facts": {}}
+        if code in ABOUT_THE_VIDEO:
+            assert read(message).code == code
+        else:
+            with pytest.raises(BadMessage):
+                read(message)
+
+    def test_texts_are_cleaned_of_what_no_database_takes(self) -> None:
+        counters = Counters(3, 60, 1, 58, "a\0b\ud800c")
+        end = read(end_to_wire(counters))
+        assert isinstance(end, EndReply)
+        assert end.fallback_reason == "a\ufffdb?c"
 
 
 class TestMessages:

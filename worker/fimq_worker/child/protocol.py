@@ -14,15 +14,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fimq.errors import FimqError
+from fimq.errors import (
+    DecodeFailed,
+    DecoderMemory,
+    Encrypted,
+    FimqError,
+    FinderMissing,
+    NotAVideo,
+    NoVideoStream,
+    TooLong,
+    TooManyPixels,
+    Truncated,
+    UnsupportedCodec,
+)
+from fimq.ledger.texts import storable
 from fimq_worker.child.messages import BadMessage, Message
 from fimq_worker.vision.analysis import AnalysedFace, AnalysedSample
 from fimq_worker.vision.container import Probe
-from fimq_worker.vision.sampler.base import Counters, Span
+from fimq_worker.vision.sampler.base import Counters, SamplingInvalid, Span
 from fimq_worker.vision.sampler.spans import FilmPlan
 
 _MOST_FACES = 1000
 _LONGEST_TEXT = 2000
+#: What a child may say went wrong: it meets videos. A service that is away, a lost GPU or a
+#: missing object are the worker's to see, and end more than a child's word may end.
+_HONEST = {
+    kind.code
+    for kind in (
+        *(NotAVideo, NoVideoStream, Truncated, UnsupportedCodec, Encrypted, TooManyPixels),
+        *(TooLong, DecodeFailed, DecoderMemory, FinderMissing, SamplingInvalid),
+    )
+}
+#: Why a face has no score.
+_SKIPPED = {None, "too_small", "unusable"}
 _COLOURS = 64
 
 
@@ -288,7 +312,7 @@ def _plan(message: Message) -> PlanReply:
         if name == "other_streams":
             probe[name] = [_text(text) for text in _list(value, 32)]
         elif isinstance(value, str):
-            _text(value)
+            probe[name] = _text(value)
         else:
             _number(value)
     spans = _list(message["spans"], 100_000)
@@ -340,13 +364,19 @@ def _face(fields: Message, crop_size: int) -> FaceReply:
         keypoints=tuple((_number(px), _number(py)) for px, py in _list(fields["keypoints"], 6)),
         quality=_number(fields["quality"]),
         crop=crop,
-        skipped=_text_or_none(fields["skipped"]),
+        skipped=_skipped(fields["skipped"]),
     )
+
+
+def _skipped(value: Any) -> str | None:
+    if value not in _SKIPPED:
+        raise BadMessage(f"a face skipped for {value!r}")
+    return None if value is None else str(value)
 
 
 def _failure(message: Message) -> Failure:
     code = _text(message["code"])
-    if code not in FimqError.registry:
+    if code not in _HONEST:
         raise BadMessage(f"an error of code {code!r}")
     facts = {
         _text(name): _text(value) if isinstance(value, str) else _number(value)
@@ -376,7 +406,7 @@ def _count(value: Any) -> int:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         raise BadMessage("no text, or a long one")
-    return value
+    return storable(value)
 
 
 def _text_or_none(value: Any) -> str | None:
