@@ -60,8 +60,8 @@ def open_session(package: ModelPackage, providers: list[Any]) -> Any:
     options.log_severity_level = _SILENT
     try:
         session = onnxruntime.InferenceSession(package.onnx, options, providers=providers)
-        # Else a provider that fails in mid-work is replaced by the CPU, and nobody is told.
-        session.disable_fallback()
-        return session
     except ERRORS as error:
         raise ModelInvalid(f"ONNX Runtime cannot load {package.manifest.label}") from error
+    # Else a provider that fails in mid-work is replaced by the CPU, and nobody is told.
+    session.disable_fallback()
+    return session
