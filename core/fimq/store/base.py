@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,14 @@ class Stored:
     key: str
     sha256: str
     bytes: int
+
+
+#: Raises what its giver wants to be stopped with.
+Check = Callable[[], None]
+
+
+def go_on() -> None:
+    """A check that never stops anybody."""
 
 
 class StoreUnknown(UsageError):
@@ -67,8 +76,13 @@ class Store(Protocol):
         """
         ...
 
-    def open(self, key: str, sha256: str) -> AbstractContextManager[BinaryIO]:
+    def open(
+        self, key: str, sha256: str, *, check: Check = go_on
+    ) -> AbstractContextManager[BinaryIO]:
         """A readable file on this machine whose bytes have this hash.
+
+        Where the bytes have to be fetched first, `check` is called between the pieces; what
+        it raises ends the fetching.
 
         Raises:
             StoreMissing: no such object, or it may not be read.

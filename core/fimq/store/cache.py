@@ -25,7 +25,7 @@ from typing import BinaryIO, Protocol
 import structlog
 
 from fimq.errors import CacheUnusable
-from fimq.store.base import LEFTOVER_SECONDS, Store, Stored
+from fimq.store.base import LEFTOVER_SECONDS, Check, Store, Stored, go_on
 from fimq.store.content import Hashes, in_place_path, write
 from fimq.store.filelock import take, take_if_free
 
@@ -93,7 +93,7 @@ class CachedStore:
         return self.remote.has(key)
 
     @contextmanager
-    def open(self, key: str, sha256: str) -> Iterator[BinaryIO]:
+    def open(self, key: str, sha256: str, *, check: Check = go_on) -> Iterator[BinaryIO]:
         """The copy on this machine, fetched if it is not here; see `Store.open`.
 
         Raises:
@@ -110,7 +110,7 @@ class CachedStore:
         try:
             with self._usable():
                 os.utime(using)
-            with self._known(sha256) or self._brought(key, sha256) as source:
+            with self._known(sha256) or self._brought(key, sha256, check) as source:
                 yield source
         finally:
             os.close(using)
@@ -167,21 +167,21 @@ class CachedStore:
         log.warning("copy damaged, fetching it again", sha256=sha256, folder=str(self.folder))
         return None
 
-    def _brought(self, key: str, sha256: str) -> BinaryIO:
+    def _brought(self, key: str, sha256: str, check: Check) -> BinaryIO:
         """The copy, fetched by us or by another while we waited."""
         part = self._path(sha256 + _PART)
         with self._usable():
-            fetching = take(part)
+            fetching = take(part, check=check)
         try:
             source = self._known(sha256)
             if source is not None:
                 part.unlink(missing_ok=True)
                 return source
-            return self._fetched(key, sha256, part)
+            return self._fetched(key, sha256, part, check)
         finally:
             os.close(fetching)
 
-    def _fetched(self, key: str, sha256: str, part: Path) -> BinaryIO:
+    def _fetched(self, key: str, sha256: str, part: Path, check: Check) -> BinaryIO:
         try:
             size = self.remote.size(key, sha256)
             self._make_room(part, size)
@@ -191,6 +191,7 @@ class CachedStore:
                 for chunk in self.remote.read(key, sha256, size):
                     with self._usable():
                         write(out, chunk)
+                    check()
             with self._usable():
                 part.replace(self._path(sha256))
         except BaseException:

@@ -9,16 +9,34 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+_LOOK_AGAIN_S = 0.1
 
-def take(path: Path, *, shared: bool = False) -> int:
+
+def take(path: Path, *, shared: bool = False, check: Callable[[], None] | None = None) -> int:
     """Take the lock at `path`, waiting for it as long as it takes; gives its descriptor.
+
+    Args:
+        path: the file; it is made.
+        shared: let others share it.
+        check: called now and then while another holds it; what it raises ends the waiting.
 
     Raises:
         OSError: there can be no such file.
     """
-    return _take(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    if check is None:
+        return _take(path, kind)
+    while True:
+        try:
+            return _take(path, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            check()
+            # The kernel tells nobody that a lock became free but who sleeps on it.
+            time.sleep(_LOOK_AGAIN_S)
 
 
 def take_if_free(path: Path) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fimq.errors import StoreMissing, StoreUnusable
-from fimq.store.base import LEFTOVER_SECONDS, Stored
+from fimq.store.base import LEFTOVER_SECONDS, Check, Stored, go_on
 from fimq.store.content import Hashes, hashed, in_place_key, in_place_path, key_of, opened
 
 _INCOMING = "incoming"
@@ -60,7 +60,7 @@ class FolderStore:
             return self._path(key).is_file()
 
     @contextmanager
-    def open(self, key: str, sha256: str) -> Iterator[BinaryIO]:
+    def open(self, key: str, sha256: str, *, check: Check = go_on) -> Iterator[BinaryIO]:  # noqa: ARG002 - nothing is fetched here
         """A readable file with these bytes; see `Store.open`."""
         with ExitStack() as files:
             try:

@@ -30,7 +30,7 @@ from s3fs import S3FileSystem
 
 from fimq.errors import FileChanged, StoreChanged, StoreMissing, StoreUnusable
 from fimq.logs import redact
-from fimq.store.base import LEFTOVER_SECONDS, Stored, StoreUnknown
+from fimq.store.base import LEFTOVER_SECONDS, Check, Stored, StoreUnknown, go_on
 from fimq.store.content import Hashes, hashed, in_place_key, in_place_path, key_of, opened, write
 
 #: What is sent or fetched in one request, and held in memory meanwhile.
@@ -98,7 +98,7 @@ class S3Store:
         return self._head(key) is not None
 
     @contextmanager
-    def open(self, key: str, sha256: str) -> Iterator[BinaryIO]:
+    def open(self, key: str, sha256: str, *, check: Check = go_on) -> Iterator[BinaryIO]:
         """A copy of one's own, without a name; see `Store.open`."""
         if (path := in_place_path(key)) is not None:
             with opened(path, sha256, self._hashes) as source:
@@ -107,6 +107,7 @@ class S3Store:
         with self._spool() as copy:
             for chunk in self.read(key, sha256, self.size(key, sha256)):
                 self._write(copy, chunk)
+                check()
             copy.seek(0)
             # As from any other store: a file that is read in pieces.
             with os.fdopen(os.dup(copy.fileno()), "rb") as source:

@@ -124,6 +124,41 @@ def _read_in_threads(url: str, folder: Path, barrier: Barrier) -> None:
     sys.exit(0 if got == [True, True] else 1)
 
 
+class Stop(Exception):
+    """What a worker stops with."""
+
+
+def test_a_stop_ends_a_download_between_two_pieces(store, bucket, folder) -> None:
+    store.put(io.BytesIO(LONG), limit=len(LONG))
+
+    def check() -> None:
+        raise Stop
+
+    with pytest.raises(Stop), store.open(key_of(LONG_SHA256), LONG_SHA256, check=check):
+        pass
+    assert bucket.gateway.count(lambda asked: asked.range is not None) == 1
+    assert contents(folder) == {}
+    assert read(store, LONG_SHA256) == LONG
+
+
+def test_a_stop_ends_the_waiting_for_anothers_download(store, bucket) -> None:
+    bucket.gateway.held = lambda asked: asked.begins_download
+    got: list[bytes] = []
+    fetching = threading.Thread(target=lambda: got.append(read(store)))
+    fetching.start()
+    assert bucket.gateway.waiting.wait(30)
+
+    def check() -> None:
+        raise Stop
+
+    with pytest.raises(Stop), store.open(key_of(SHA256), SHA256, check=check):
+        pass
+    assert got == []
+    bucket.gateway.go.set()
+    fetching.join()
+    assert got == [BYTES]
+
+
 def test_a_damaged_copy_is_fetched_again(store, bucket, folder) -> None:
     read(store)
     (folder / SHA256).write_bytes(BYTES[::-1])

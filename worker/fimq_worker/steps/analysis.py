@@ -184,8 +184,9 @@ class Analyst:
     @contextmanager
     def _video(self, held: Held) -> Iterator[tuple[BinaryIO, DecodeChild]]:
         """The stored video and a child of one's own, stopped when the claim is taken away."""
+        claim = held.claim
         with (
-            self.store.open(held.claim.store_key, held.claim.sha256) as video,
+            self.store.open(claim.store_key, claim.sha256, check=held.check) as video,
             self.children.borrow() as child,
         ):
             held.on_stop(child.cancel)
