@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from fimq.errors import ServiceError
-from fimq.identifiers import short
+from fimq.identifiers import SHORT, short
 from fimq.ledger import presence
 from fimq.ledger.presence import Presence, WorkerState
 from fimq_api.cli.house import open_house
@@ -67,26 +64,28 @@ def _time(value: datetime) -> str:
 
 
 def _print(shown: list[Presence]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("worker", "where", "state", "steps", "since", "lanes"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("fimq, model: runtime")
+    console = Console(highlight=False, emoji=False, soft_wrap=True)
+    wide = max(len("where"), *(len(_place(worker)) for worker in shown))
+    console.print(
+        f"{'worker':<{SHORT}}  {'where':<{wide}}  {'state':<8}  {'steps':<5}  since        lanes",
+        style="bold",
+        markup=False,
+    )
     for worker in shown:
-        table.add_row(
-            short(worker.id),
-            f"{worker.host}:{worker.pid}",
-            Text(worker.state, style=_COLOURS.get(worker.state, "dim")),
-            f"{worker.steps}/{worker.slots}",
-            f"{worker.started_at:%m-%d %H:%M}",
-            ",".join(worker.lanes),
-            "\n".join([f"{worker.facts.get('fimq', '?')}", *map(_runtime, _models(worker))]),
+        line = Text(f"{short(worker.id)}  {_place(worker):<{wide}}  ")
+        line.append(f"{worker.state:<8}", style=_COLOURS.get(worker.state, "dim"))
+        line.append(
+            f"  {f'{worker.steps}/{worker.slots}':<5}  {worker.started_at:%m-%d %H:%M}  "
+            f"{','.join(worker.lanes)}"
         )
-    Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty()).print(table)
+        console.print(line)
+        models = [
+            f"{facts['model']} by {facts['name']} {facts['precision']}"
+            for facts in worker.facts.get("models", {}).values()
+        ]
+        about = "  ·  ".join([f"fimq {worker.facts.get('fimq', '?')}", *models])
+        console.print(f"{'':<{SHORT}}  {about}", style="dim", markup=False)
 
 
-def _models(worker: Presence) -> list[dict[str, Any]]:
-    return list(worker.facts.get("models", {}).values())
-
-
-def _runtime(facts: dict[str, Any]) -> str:
-    return f"{facts['model']}: {facts['name']} {facts['precision']}"
+def _place(worker: Presence) -> str:
+    return f"{worker.host}:{worker.pid}"
