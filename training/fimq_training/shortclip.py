@@ -59,7 +59,9 @@ class ShortClip:
             "crf": str(self.crf),
             "preset": self.preset,
             "bf": "0",
-            "x264-params": "log-level=none",
+            # Its macroblock tree reads memory that nobody wrote: the same frames give other
+            # bytes in another process (tests/unit/training/test_degradations.py shows it).
+            "x264-params": "log-level=none:no-mbtree=1",
         }
         decoder = av.CodecContext.create("h264", "r")
         decoder.thread_count = 1
