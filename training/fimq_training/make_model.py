@@ -20,17 +20,18 @@ from typing import Any
 
 import numpy as np
 
-from fimq_training import fit, startweights
-from fimq_training.catalogue import Catalogue
-from fimq_training.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
-from fimq_training.export import Network
-from fimq_training.fit import Fit, Progress, Schedule, Weights
-from fimq_training.landmarks import MeshReader
-from fimq_training.package import Release, write_package
-from fimq_training.pairs import PairMaker, write_shards
-from fimq_training.pools import Mixture
-from fimq_training.report import HeldOut, measure
-from fimq_training.samples import SampleReader, SampleSet
+from fimq_training.datasets.catalogue import Catalogue
+from fimq_training.evaluation.report import HeldOut, measure
+from fimq_training.export.onnx import Network
+from fimq_training.export.package import Release, write_package
+from fimq_training.fitting import fit
+from fimq_training.fitting.fit import Fit, Progress, Schedule, Weights
+from fimq_training.fitting.pools import Mixture
+from fimq_training.manipulations.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
+from fimq_training.manipulations.landmarks import MeshReader
+from fimq_training.manipulations.pairs import PairMaker, write_shards
+from fimq_training.manipulations.samples import SampleReader, SampleSet
+from fimq_training.networks import startweights
 from fimq_worker.vision.faces.full_range import FullRangeFinder
 
 PORTRAITS, CLIPS = "portraits", "clips"

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from fimq_training.landmarks import Pixels
+from fimq_training.manipulations.landmarks import Pixels
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def weights():
     """Random weights of the network at a scale at which signals pass."""
     pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
-    from fimq_training import network
+    from fimq_training.networks import folded
 
     rng = np.random.default_rng(0)
 
@@ -24,7 +24,7 @@ def weights():
         fan_in = shape[0] * shape[1] * (1 if "dw_w" in name else shape[2])
         return rng.normal(0, (1.5 / fan_in) ** 0.5, shape).astype(np.float32)
 
-    return {name: drawn(name, shape) for name, shape in network.shapes().items()}
+    return {name: drawn(name, shape) for name, shape in folded.shapes().items()}
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def test_it_says_that_it_is_experimental_and_what_it_was_trained_on(manifest):
 
 
 def test_the_card_says_what_the_manifest_says(manifest):
-    from fimq_training.card import card
+    from fimq_training.export.card import card
 
     assert (DEFAULT / "card.md").read_text(encoding="utf-8") == card(manifest)
 

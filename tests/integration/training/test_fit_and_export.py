@@ -7,9 +7,9 @@ pytest.importorskip("tensorflow", reason="the extra `training` is not installed"
 pytest.importorskip("tf2onnx", reason="the extra `training` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `training` is not installed")
 
-from fimq_training.export import Network, onnx_scorer, to_onnx
-from fimq_training.fit import Fit, Schedule, averaged
-from fimq_training.pools import Mixture
+from fimq_training.export.onnx import Network, onnx_scorer, to_onnx
+from fimq_training.fitting.fit import Fit, Schedule, averaged
+from fimq_training.fitting.pools import Mixture
 
 OURS = (Path.cwd(), Path.home())
 SCHEDULE = Schedule(steps=2, pairs=2, report=1, keep=1)

@@ -3,12 +3,12 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
 
-from fimq_training import kernels, network  # noqa: E402
+from fimq_training.networks import folded, kernels  # noqa: E402
 
 
 def test_it_has_the_parameters_of_efficientnet_b0_without_its_batch_norms():
     # Keras counts 4,007,548 without the top; 21,008 of them scale what is folded away here.
-    assert sum(int(np.prod(shape)) for shape in network.shapes().values()) == 4_007_548 - 21_008
+    assert sum(int(np.prod(shape)) for shape in folded.shapes().values()) == 4_007_548 - 21_008
 
 
 def test_it_is_keras_efficientnet_b0_with_the_batch_norms_folded(crops):
@@ -22,12 +22,12 @@ def test_it_is_keras_efficientnet_b0_with_the_batch_norms_folded(crops):
                 [rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()]
             )
     net.get_layer("normalization").set_weights(
-        [network.MEAN / 255, (network.STD / 255) ** 2, np.array(0)]
+        [folded.MEAN / 255, (folded.STD / 255) ** 2, np.array(0)]
     )
     net.get_layer("normalization").finalize_state()
     images = crops.astype(np.float32)
     theirs = net(images, training=False).numpy().mean((1, 2))
-    mine = network.features(folded(net), tf.constant(images)).numpy()
+    mine = folded.features(folded_parameters(net), tf.constant(images)).numpy()
     assert np.abs(theirs).max() > 1e-3
     assert np.allclose(mine, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
 
@@ -48,7 +48,7 @@ def test_the_fast_kernels_give_what_the_plain_ones_give():
             assert np.allclose(plain, fast, rtol=1e-4, atol=1e-3)
 
 
-def folded(net):
+def folded_parameters(net):
     """The parameters of a Keras EfficientNetB0 in the folded form."""
 
     def fold(convolution, norm):
@@ -62,7 +62,7 @@ def folded(net):
     result = {}
     result["stem_w"], result["stem_b"] = fold("stem_conv", "stem_bn")
     result["top_w"], result["top_b"] = fold("top_conv", "top_bn")
-    for block in network.blocks():
+    for block in folded.blocks():
         name = block.name
         if block.expand > 1:
             result[f"{name}expand_w"], result[f"{name}expand_b"] = fold(

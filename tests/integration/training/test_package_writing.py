@@ -8,10 +8,10 @@ pytest.importorskip("tensorflow", reason="the extra `training` is not installed"
 pytest.importorskip("skimage", reason="the extra `demo` is not installed")
 
 from fimq.models.manifest import Manifest
-from fimq_training.card import card
-from fimq_training.clips import Clip
-from fimq_training.package import Release, golden, manifest
-from fimq_training.report import HeldOut, measure
+from fimq_training.evaluation.report import HeldOut, measure
+from fimq_training.export.card import card
+from fimq_training.export.package import Release, golden, manifest
+from fimq_training.manipulations.clips import Clip
 
 RELEASE = Release(created=datetime(2026, 11, 25, tzinfo=UTC), steps=10)
 
@@ -32,7 +32,7 @@ def test_a_manifest_is_one_that_a_worker_takes(facts):
 
 
 def test_its_calibration_means_the_same_to_training_and_to_serving(facts):
-    from fimq_training.thresholds import Calibration
+    from fimq_training.calibration.thresholds import Calibration
 
     served = Manifest.model_validate(facts).manipulated_score([0.3, 0.7])
     assert served == pytest.approx(Calibration(**facts["calibration"]).apply(0.7))

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fimq_training import landmarks
-from fimq_training.forgeries import Face
-from fimq_training.samples import Sample, SampleSet
+from fimq_training.manipulations import landmarks
+from fimq_training.manipulations.forgeries import Face
+from fimq_training.manipulations.samples import Sample, SampleSet
 from fimq_worker.vision.box import Box
 
 SIDE, WIDTH = 240, 104.0

@@ -1,6 +1,6 @@
 import pytest
 
-from fimq_training.catalogue import SOURCES, Catalogue, Entry
+from fimq_training.datasets.catalogue import SOURCES, Catalogue, Entry
 
 
 @pytest.fixture

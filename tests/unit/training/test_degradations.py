@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from fimq_training.degradations import Degradation, camera, platform
-from fimq_training.shortclip import ShortClip
+from fimq_training.manipulations.degradations import Degradation, camera, platform
+from fimq_training.manipulations.shortclip import ShortClip
 
 
 @pytest.mark.parametrize("draw", [camera, platform])
@@ -32,7 +32,7 @@ class TestPlan:
 CODED_CLIPS = """
 import hashlib, io, sys
 import numpy as np
-from fimq_training.degradations import camera, platform
+from fimq_training.manipulations.degradations import camera, platform
 
 picture = np.load(io.BytesIO(sys.stdin.buffer.read()))
 for draw in (camera, platform):

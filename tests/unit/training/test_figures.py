@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from fimq.policy.pooling import expit
-from fimq_training import evaluation, thresholds
-from fimq_training.evaluation import Scored
+from fimq_training.calibration import thresholds
+from fimq_training.evaluation import figures
+from fimq_training.evaluation.figures import Scored
 
 
 def clips(logits, *, people=8, name="real"):
@@ -15,8 +16,8 @@ def clips(logits, *, people=8, name="real"):
 
 def test_auc_is_one_apart_and_half_where_alike():
     low, high = clips([-1.0] * 16), clips([1.0] * 16)
-    assert evaluation.auc(low, high).value == 1
-    assert evaluation.auc(low, low).value == 0.5
+    assert figures.auc(low, high).value == 1
+    assert figures.auc(low, low).value == 0.5
 
 
 def test_auc_weighs_people_and_not_clips():
@@ -24,19 +25,19 @@ def test_auc_weighs_people_and_not_clips():
     reals = clips([0.0] * 10, people=2)
     fakes = [Scored("person_0", "swap", np.ones(1), 0.1)] * 9
     fakes += [Scored("person_1", "swap", np.ones(1), 0.9)]
-    assert evaluation.auc(reals, fakes).value == pytest.approx(0.5)
+    assert figures.auc(reals, fakes).value == pytest.approx(0.5)
 
 
 def test_order_is_about_doubles_even_where_scenes_differ():
     scenes = np.linspace(-3, 3, 16)
     reals, fakes = clips(scenes), clips(scenes + 0.5)
-    assert evaluation.order(reals, fakes).value == 1
-    assert evaluation.auc(reals, fakes).value < 0.7
+    assert figures.order(reals, fakes).value == 1
+    assert figures.auc(reals, fakes).value < 0.7
 
 
 def test_an_interval_holds_its_value():
     rng = np.random.default_rng(0)
-    figure = evaluation.auc(clips(rng.normal(0, 1, 40)), clips(rng.normal(1, 1, 40)))
+    figure = figures.auc(clips(rng.normal(0, 1, 40)), clips(rng.normal(1, 1, 40)))
     assert figure.low < figure.value < figure.high
 
 
@@ -58,8 +59,8 @@ def test_no_real_clip_reaches_the_high_precision_threshold():
     fakes = clips(rng.normal(1, 1, 160))
     chosen = thresholds.choose(reals, degraded, fakes)
     assert max(clip.score for clip in reals) < chosen.high_precision
-    assert evaluation.share_above(degraded, chosen.high_precision).value <= 0.03
-    assert evaluation.share_above(fakes, chosen.high_recall).value >= 0.89
+    assert figures.share_above(degraded, chosen.high_precision).value <= 0.03
+    assert figures.share_above(fakes, chosen.high_recall).value >= 0.89
     assert chosen.high_recall < chosen.high_precision
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from fimq_training.forgeries import KINDS
-from fimq_training.masks import REGIONS, region_mask
-from fimq_training.pairs import forge
+from fimq_training.manipulations.forgeries import KINDS
+from fimq_training.manipulations.masks import REGIONS, region_mask
+from fimq_training.manipulations.pairs import forge
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,17 +1,16 @@
 import numpy as np
 
-import fimq_training.clips
-import fimq_training.pairs
-import fimq_training.samples
-from fimq_training.clips import ClipMaker, load_clips, save_clips
-from fimq_training.pairs import LEAST_SEEN, PairMaker, write_shards
-from fimq_training.pools import Mixture
-from fimq_training.samples import SampleSet
+from fimq_training.fitting.pools import Mixture
+from fimq_training.manipulations import clips, pairs
+from fimq_training.manipulations import samples as sample_room
+from fimq_training.manipulations.clips import ClipMaker, load_clips, save_clips
+from fimq_training.manipulations.pairs import LEAST_SEEN, PairMaker, write_shards
+from fimq_training.manipulations.samples import SampleSet
 from fimq_worker.vision import crops
 
 
 def test_training_cuts_with_the_crop_function_that_serving_uses():
-    for room in (fimq_training.pairs, fimq_training.clips, fimq_training.samples):
+    for room in (pairs, clips, sample_room):
         assert room.crop_face is crops.crop_face
 
 

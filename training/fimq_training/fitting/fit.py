@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from fimq_training import network
-from fimq_training.pools import Batch, Mixture
+from fimq_training.fitting.pools import Batch, Mixture
+from fimq_training.networks import folded
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -65,7 +65,7 @@ class Fit:
         self._checkpoint, self._mixture, self._schedule = folder / "fit.npz", mixture, schedule
         folder.mkdir(parents=True, exist_ok=True)
         tf.random.set_seed(schedule.seed)
-        first = {**network.head(schedule.seed), **start}
+        first = {**folded.head(schedule.seed), **start}
         self._names = list(first)
         self._values = [tf.Variable(first[name]) for name in self._names]
         self._ema = [tf.Variable(first[name]) for name in self._names]
@@ -112,7 +112,7 @@ class Fit:
         schedule = self._schedule
         with tf.GradientTape() as tape:
             named = dict(zip(self._names, self._values, strict=True))
-            output = network.forward(named, tf.cast(images, tf.float32), fitting=True)
+            output = folded.forward(named, tf.cast(images, tf.float32), fitting=True)
             goal = labels * (1 - schedule.smoothing) + schedule.smoothing / 2
             loss = _cross_entropy(goal, output.logits)
             whole = loss + schedule.mask * _cross_entropy(masks, output.mask_logits)

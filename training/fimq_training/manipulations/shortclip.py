@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from fimq_training.alterations import coordinates
-from fimq_training.landmarks import Pixels
+from fimq_training.manipulations.alterations import coordinates
+from fimq_training.manipulations.landmarks import Pixels
 
 PRESETS = ("veryfast", "faster", "superfast")
 

@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fimq.models.package import ModelPackage
-from fimq_training import degradations
-from fimq_training.card import card
-from fimq_training.catalogue import SOURCES
-from fimq_training.export import Network, to_onnx
-from fimq_training.fit import Weights
-from fimq_training.landmarks import Pixels
-from fimq_training.pairs import SIZE
-from fimq_training.report import Report
-from fimq_training.samples import SERVED
+from fimq_training.datasets.catalogue import SOURCES
+from fimq_training.evaluation.report import Report
+from fimq_training.export.card import card
+from fimq_training.export.onnx import Network, to_onnx
+from fimq_training.fitting.fit import Weights
+from fimq_training.manipulations import degradations
+from fimq_training.manipulations.landmarks import Pixels
+from fimq_training.manipulations.pairs import SIZE
+from fimq_training.manipulations.samples import SERVED
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.crops import crop_face
 from fimq_worker.vision.picture import Picture

@@ -15,8 +15,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fimq_training.alterations import alter, clipped, colour, coordinates, down_up, unsharp
-from fimq_training.landmarks import (
+from fimq_training.manipulations.alterations import (
+    alter,
+    clipped,
+    colour,
+    coordinates,
+    down_up,
+    unsharp,
+)
+from fimq_training.manipulations.landmarks import (
     EXPRESSION_OF_MOUTH,
     FIT,
     SHAPE,
@@ -25,7 +32,7 @@ from fimq_training.landmarks import (
     carry,
     similarity,
 )
-from fimq_training.masks import Mask, pick_region, region_mask
+from fimq_training.manipulations.masks import Mask, pick_region, region_mask
 
 KINDS = ("self", "swap", "reenact")
 

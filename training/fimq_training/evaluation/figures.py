@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fimq.policy.pooling import Evidence, PoolingRule, pool
-from fimq_training.clips import Clip
+from fimq_training.manipulations.clips import Clip
 
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float64]]  #: crops -> scores in [0, 1]
 DRAWS = 500  #: of people, for an interval

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fimq.errors import FimqError
-from fimq_training import network
-from fimq_training.fit import Weights
+from fimq_training.fitting.fit import Weights
+from fimq_training.networks import folded
 
 OPSET = 18
 LEAST_HALVED = 256  #: numbers in a tensor that is worth storing as f16
@@ -49,7 +49,7 @@ class Network(tf.Module):  # type: ignore[misc] # TensorFlow has no types
         return np.asarray(result[:, 1], np.float64)
 
     def _probabilities(self, crops: Any) -> dict[str, Any]:
-        logits = network.forward(self.parameters, tf.cast(crops, tf.float32)).logits
+        logits = folded.forward(self.parameters, tf.cast(crops, tf.float32)).logits
         # Two sigmoids, not 1 - p: so that neither loses its last digits near 0.
         return {"probabilities": tf.stack([tf.sigmoid(-logits), tf.sigmoid(logits)], 1)}
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fimq_training.landmarks import Pixels
+from fimq_training.manipulations.landmarks import Pixels
 
 
 def clipped(values: NDArray[Any]) -> Pixels:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fimq_training import evaluation, thresholds
-from fimq_training.clips import Clip
-from fimq_training.evaluation import Figure, Scored, Scorer
-from fimq_training.forgeries import KINDS
-from fimq_training.thresholds import Calibration, Thresholds
+from fimq_training.calibration import thresholds
+from fimq_training.calibration.thresholds import Calibration, Thresholds
+from fimq_training.evaluation import figures
+from fimq_training.evaluation.figures import Figure, Scored, Scorer
+from fimq_training.manipulations.clips import Clip
+from fimq_training.manipulations.forgeries import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,13 @@ class Report:
 
 def measure(held_out: HeldOut, scorer: Scorer) -> Report:
     """Score the held-out clips, calibrate, choose the thresholds, and measure them."""
-    raw_degraded = evaluation.score_clips(held_out.degraded, scorer)
-    raw_fakes = evaluation.score_clips(held_out.fake, scorer)
+    raw_degraded = figures.score_clips(held_out.degraded, scorer)
+    raw_fakes = figures.score_clips(held_out.fake, scorer)
     calibration = thresholds.calibrate(raw_degraded, raw_fakes)
     degraded, fakes = _calibrated(raw_degraded, calibration), _calibrated(raw_fakes, calibration)
-    reals = _calibrated(evaluation.score_clips(held_out.real, scorer), calibration)
-    stills = evaluation.score_clips(held_out.portraits_real, scorer)
-    forged_stills = evaluation.score_clips(held_out.portraits_fake, scorer)
+    reals = _calibrated(figures.score_clips(held_out.real, scorer), calibration)
+    stills = figures.score_clips(held_out.portraits_real, scorer)
+    forged_stills = figures.score_clips(held_out.portraits_fake, scorer)
     chosen = thresholds.choose(reals, degraded, fakes)
     people = len({clip.person for clip in reals})
     return Report(
@@ -69,16 +70,16 @@ def measure(held_out: HeldOut, scorer: Scorer) -> Report:
         real_clips=len(reals),
         degraded_clips=len(degraded),
         fake_clips=len(fakes),
-        video_auc=evaluation.auc(degraded, fakes),
-        video_order=evaluation.order(degraded, fakes),
+        video_auc=figures.auc(degraded, fakes),
+        video_order=figures.order(degraded, fakes),
         video_auc_by_kind=_by_kind(degraded, fakes),
-        portraits_auc=evaluation.auc(stills, forged_stills),
-        portraits_order=evaluation.order(stills, forged_stills),
-        alarms_at_half=evaluation.share_above(reals, 0.5),
-        alarms_at_precision=evaluation.share_above(degraded, chosen.high_precision),
-        found_at_precision=evaluation.share_above(fakes, chosen.high_precision),
-        cleared_at_recall=_complement(evaluation.share_above(reals, chosen.high_recall)),
-        missed_at_recall=_complement(evaluation.share_above(fakes, chosen.high_recall)),
+        portraits_auc=figures.auc(stills, forged_stills),
+        portraits_order=figures.order(stills, forged_stills),
+        alarms_at_half=figures.share_above(reals, 0.5),
+        alarms_at_precision=figures.share_above(degraded, chosen.high_precision),
+        found_at_precision=figures.share_above(fakes, chosen.high_precision),
+        cleared_at_recall=_complement(figures.share_above(reals, chosen.high_recall)),
+        missed_at_recall=_complement(figures.share_above(fakes, chosen.high_recall)),
         alarms_of_the_unseen=thresholds.false_alarms_of_the_unseen(reals, degraded),
         promised_alarms=thresholds.upper_bound(people),
     )
@@ -89,14 +90,14 @@ def _calibrated(clips: Sequence[Scored], calibration: Calibration) -> list[Score
     result = []
     for clip in clips:
         faces = np.array([calibration.apply(float(score)) for score in clip.faces])
-        score = evaluation.track_score(faces.tolist())
+        score = figures.track_score(faces.tolist())
         result.append(replace(clip, faces=faces, score=score))
     return result
 
 
 def _by_kind(reals: Sequence[Scored], fakes: Sequence[Scored]) -> dict[str, Figure]:
     return {
-        kind: evaluation.auc(reals, [clip for clip in fakes if clip.name.startswith(kind)])
+        kind: figures.auc(reals, [clip for clip in fakes if clip.name.startswith(kind)])
         for kind in KINDS
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fimq_training.landmarks import Pixels
+from fimq_training.manipulations.landmarks import Pixels
 
 MASK_SIDE = 8  #: of the map that the network's mask head gives for crops of 128
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fimq_training import degradations
-from fimq_training.degradations import Degradation
-from fimq_training.forgeries import KINDS
-from fimq_training.landmarks import Pixels
-from fimq_training.pairs import LEAST_CHANGE, PairMaker, central_box, forge, placed
-from fimq_training.samples import SERVED, Sample, SampleSet
+from fimq_training.manipulations import degradations
+from fimq_training.manipulations.degradations import Degradation
+from fimq_training.manipulations.forgeries import KINDS
+from fimq_training.manipulations.landmarks import Pixels
+from fimq_training.manipulations.pairs import LEAST_CHANGE, PairMaker, central_box, forge, placed
+from fimq_training.manipulations.samples import SERVED, Sample, SampleSet
 from fimq_worker.vision.crops import crop_face
 from fimq_worker.vision.picture import Picture
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fimq_training.catalogue import Entry
-from fimq_training.landmarks import MeshReader, Pixels, Points
+from fimq_training.datasets.catalogue import Entry
+from fimq_training.manipulations.landmarks import MeshReader, Pixels, Points
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.crops import CropRule, crop_face
 from fimq_worker.vision.faces.base import FaceFinder, FoundFace

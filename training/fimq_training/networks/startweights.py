@@ -24,7 +24,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from fimq.errors import FimqError
-from fimq_training import network
+from fimq_training.networks import folded
 
 TARBALL_SHA256 = "265d7d177ccdbaa2ad1f07f95b3819eae995d6995db55d6f934f3c8efaeb8db5"
 FOLDER = "package/lib/tfjs/web_model"
@@ -110,7 +110,7 @@ class Carrier:
             "top_w": get[_PREFIX + "top_conv2d/Conv2D_weights"],
             "top_b": get[_PREFIX + "top_conv2d/Conv2D_bn_offset"],
         }
-        for block in network.blocks():
+        for block in folded.blocks():
             stage, repeat = int(block.name[5]) - 1, "abcd".index(block.name[6])
             source, target = f"{_PREFIX}stack_{stage}/block_{repeat}/", block.name
             if block.expand > 1:
@@ -126,7 +126,7 @@ class Carrier:
             result[target + "project_b"] = get[source + "project_conv2d/Conv2D_bn_offset"]
         return {
             name: np.asarray(result[name], np.float32).reshape(shape)
-            for name, shape in network.shapes().items()
+            for name, shape in folded.shapes().items()
         }
 
 
@@ -141,7 +141,7 @@ def convert(tarball: Path, out: Path, images: NDArray[np.uint8]) -> float:
     parameters = carrier.folded()
     batch = images.astype(np.float32)
     theirs = carrier.features(batch).mean((1, 2))
-    mine = np.asarray(network.features(parameters, tf.constant(batch)))
+    mine = np.asarray(folded.features(parameters, tf.constant(batch)))
     difference = float(np.abs(theirs - mine).max())
     if not difference <= TOLERANCE:
         raise MappingDiffers(f"features differ by {difference:.1e}")

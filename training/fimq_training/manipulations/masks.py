@@ -7,9 +7,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fimq_training import landmarks
-from fimq_training.alterations import elastic
-from fimq_training.landmarks import Points
+from fimq_training.manipulations import landmarks
+from fimq_training.manipulations.alterations import elastic
+from fimq_training.manipulations.landmarks import Points
 
 Mask = NDArray[np.float32]  #: shape (height, width), 0 outside, 1 where the forgery is whole
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from fimq_training.kernels import bias_silu, depthwise
+from fimq_training.networks.kernels import bias_silu, depthwise
 
 Parameters = Mapping[str, Any]  #: arrays, tensors or variables by name
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fimq_training import degradations, forgeries
-from fimq_training.forgeries import Face, Forgery
-from fimq_training.landmarks import FIT, Pixels, carry
-from fimq_training.masks import Mask
-from fimq_training.samples import Sample, SampleSet
+from fimq_training.manipulations import degradations, forgeries
+from fimq_training.manipulations.forgeries import Face, Forgery
+from fimq_training.manipulations.landmarks import FIT, Pixels, carry
+from fimq_training.manipulations.masks import Mask
+from fimq_training.manipulations.samples import Sample, SampleSet
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.crops import CropRule, crop_face
 from fimq_worker.vision.picture import Picture

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fimq.policy.pooling import expit, logit
-from fimq_training.evaluation import Scored, even_weights
+from fimq_training.evaluation.figures import Scored, even_weights
 
 FALSE_ALARMS = 0.01  #: share of degraded real clips allowed above the high-precision threshold
 #: Logits above the highest real clip as it is. Other samples of one clip move its pooled score

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from fimq_training.alterations import (
+from fimq_training.manipulations.alterations import (
     colour,
     down_up,
     gamma,
@@ -22,8 +22,8 @@ from fimq_training.alterations import (
     noise,
     unsharp,
 )
-from fimq_training.landmarks import Pixels
-from fimq_training.shortclip import ShortClip
+from fimq_training.manipulations.landmarks import Pixels
+from fimq_training.manipulations.shortclip import ShortClip
 
 
 @dataclass(frozen=True, slots=True)

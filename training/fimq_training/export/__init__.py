@@ -1,0 +1,1 @@
+"""Export: from weights to a package that a worker can load."""

@@ -1,0 +1,1 @@
+"""Fitting: batches in, weights out."""

@@ -1,0 +1,1 @@
+"""Manipulations: pseudo-fakes of our own, and what codecs and cameras do to real and forged."""

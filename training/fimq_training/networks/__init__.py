@@ -1,0 +1,1 @@
+"""Networks: what is fitted, and the weights that a fit starts from."""
