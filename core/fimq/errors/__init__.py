@@ -76,11 +76,20 @@ from fimq.errors.services import (
     ServiceError,
     StoreUnusable,
 )
+from fimq.errors.training import (
+    CropsDamaged,
+    CropsMissing,
+    SplitDamaged,
+    SplitMissing,
+    TrainingError,
+)
 
 __all__ = [
     "AnalysisError",
     "BrokerUnreachable",
     "CacheUnusable",
+    "CropsDamaged",
+    "CropsMissing",
     "DecodeFailed",
     "DecoderCrash",
     "DecoderMemory",
@@ -121,12 +130,15 @@ __all__ = [
     "RuntimeNotInstalled",
     "RuntimeUnusable",
     "ServiceError",
+    "SplitDamaged",
+    "SplitMissing",
     "StoreChanged",
     "StoreMissing",
     "StoreUnusable",
     "TooLarge",
     "TooLong",
     "TooManyPixels",
+    "TrainingError",
     "Truncated",
     "UnexpectedFailure",
     "UnsupportedCodec",

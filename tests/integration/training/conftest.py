@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from extras import need
 from fimq_training.manipulations.landmarks import Pixels
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 @pytest.fixture(scope="session")
 def weights():
     """Random weights of the network at a scale at which signals pass."""
-    pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
+    need("tensorflow", extra="training")
     from fimq_training.networks import folded
 
     rng = np.random.default_rng(0)

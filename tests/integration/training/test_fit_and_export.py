@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
-pytest.importorskip("tf2onnx", reason="the extra `training` is not installed")
-pytest.importorskip("onnxruntime", reason="the extra `training` is not installed")
+from extras import need
+
+need("tensorflow", extra="training")
+need("tf2onnx", extra="training")
+need("onnxruntime", extra="training")
 
 from fimq_training.export.onnx import Network, onnx_scorer, to_onnx
 from fimq_training.fitting.fit import Fit, Schedule, averaged

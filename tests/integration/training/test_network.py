@@ -1,9 +1,10 @@
 import numpy as np
-import pytest
 
-tf = pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
+from extras import need
 
-from fimq_training.networks import folded, kernels  # noqa: E402
+tf = need("tensorflow", extra="training")
+
+from fimq_training.networks import folded, kernels
 
 
 def test_it_has_the_parameters_of_efficientnet_b0_without_its_batch_norms():

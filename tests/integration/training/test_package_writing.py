@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow", reason="the extra `training` is not installed")
+from extras import need
+
+need("tensorflow", extra="training")
 pytest.importorskip("skimage", reason="the extra `demo` is not installed")
 
 from fimq.models.manifest import Manifest

@@ -1,0 +1,1 @@
+"""Splits: which crops are fitted on, chosen by, and measured on; and what a split leaks."""
