@@ -24,8 +24,8 @@ from fimq_training.datasets.catalogue import Catalogue
 from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.onnx import Network
 from fimq_training.export.package import Release, write_package
-from fimq_training.fitting import fit
-from fimq_training.fitting.fit import Fit, Progress, Schedule, Weights
+from fimq_training.fitting import pair_fit as fit
+from fimq_training.fitting.pair_fit import Fit, Progress, Schedule, Weights
 from fimq_training.fitting.pools import Mixture
 from fimq_training.manipulations.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
 from fimq_training.manipulations.landmarks import MeshReader

@@ -39,3 +39,71 @@ class SplitDamaged(TrainingError):
 
     code = "split_damaged"
     hint = "Make it again: fimq train split CROPS"
+
+
+class StartWeightsMissing(TrainingError):
+    """The start weights are not there."""
+
+    code = "start_weights_missing"
+    hint = "Make them: fimq train weights CARRIER OUT, or start with --init none."
+    exit_status = 2
+
+
+class StartWeightsInvalid(TrainingError):
+    """The start weights are damaged, or are not of this network."""
+
+    code = "start_weights_invalid"
+    hint = "Make them again: fimq train weights CARRIER OUT"
+
+
+class CheckpointDamaged(TrainingError):
+    """The checkpoint cannot be read."""
+
+    code = "checkpoint_damaged"
+    hint = "Fit again into another folder; what else lies in this one is kept."
+
+
+class DiskFull(TrainingError):
+    """The disk is full."""
+
+    code = "disk_full"
+    hint = "Make room, then give the same command again: it goes on where it stopped."
+
+
+class LossNotFinite(TrainingError):
+    """The loss is not a number."""
+
+    code = "loss_not_finite"
+    hint = "Lower the rate, or set a clip, in a copy of the recipe; fit it into another folder."
+
+
+class RunDiffers(TrainingError):
+    """The folder holds a fit of something else."""
+
+    code = "run_differs"
+    hint = "Fit into another folder."
+    exit_status = 2
+
+
+class RecipeMissing(TrainingError):
+    """There is no such recipe."""
+
+    code = "recipe_missing"
+    hint = "See: fimq train recipes"
+    exit_status = 2
+
+
+class RecipeInvalid(TrainingError):
+    """The recipe does not hold together."""
+
+    code = "recipe_invalid"
+    hint = "See a whole one: fimq train recipes paper-efficientnetb0-binary"
+    exit_status = 2
+
+
+class ClassEmpty(TrainingError):
+    """A class has no images."""
+
+    code = "class_empty"
+    hint = "Prepare more data, or choose a recipe with the classes that there are."
+    exit_status = 2

@@ -10,7 +10,7 @@ need("tf2onnx", extra="training")
 need("onnxruntime", extra="training")
 
 from fimq_training.export.onnx import Network, onnx_scorer, to_onnx
-from fimq_training.fitting.fit import Fit, Schedule, averaged
+from fimq_training.fitting.pair_fit import Fit, Schedule, averaged
 from fimq_training.fitting.pools import Mixture
 
 OURS = (Path.cwd(), Path.home())

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fimq.errors import FimqError
-from fimq_training.fitting.fit import Weights
+from fimq_training.fitting.pair_fit import Weights
 from fimq_training.networks import folded
 
 OPSET = 18

@@ -24,7 +24,7 @@ from fimq_training.datasets.catalogue import SOURCES
 from fimq_training.evaluation.report import Report
 from fimq_training.export.card import card
 from fimq_training.export.onnx import Network, to_onnx
-from fimq_training.fitting.fit import Weights
+from fimq_training.fitting.pair_fit import Weights
 from fimq_training.manipulations import degradations
 from fimq_training.manipulations.landmarks import Pixels
 from fimq_training.manipulations.pairs import SIZE

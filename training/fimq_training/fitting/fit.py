@@ -1,186 +1,323 @@
-"""The fit: pairs in, weights out.
+"""The fit: a task and a plan in, weights out, in a folder of its own.
 
-AdamW with a warm-up and a cosine, gradients clipped together, an exponential moving average
-of the weights, which is what is exported. The real and the fake of a pair are always in the
-same batch. A fit can be stopped at any time and goes on from its checkpoint; several fits can
-start from the weights of one, and `averaged` puts their results together.
+    state.npz           everything to go on exactly where it was (`checkpoint`)
+    log.csv, curves.png one row an epoch, and its picture
+    tensorboard/        the same for TensorBoard
+    best.npz            weights of the epoch with the least validation loss
+    weights.npz         weights of the end; with a moving average, the average
+
+It can be killed at any time; the same call goes on at the last checkpoint and leaves the curve
+that an unbroken run leaves, for whatever is random is a function of seed and step or part of
+the checkpoint. Only arrays are stored: the architecture is code.
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from fimq_training.fitting.pools import Batch, Mixture
-from fimq_training.networks import folded
+from fimq.errors import CheckpointDamaged, LossNotFinite
+from fimq_training.fitting.checkpoint import Arrays, Checkpoints, write_arrays
+from fimq_training.fitting.curves import draw
+from fimq_training.fitting.history import Epoch, History
+from fimq_training.fitting.plan import Plan
+from fimq_training.fitting.task import Task
 
-Weights = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how hard."""
-
-    steps: int
-    pairs: int = 32  #: in a batch; twice as many images
-    rate: float = 3e-4  #: learning rate at its peak
-    warm_up: float = 0.04  #: share of the steps
-    last: float = 0.02  #: of the peak rate, at the end
-    weight_decay: float = 1e-3  #: not on biases
-    clip: float = 1.0  #: norm of all gradients together
-    smoothing: float = 0.05  #: of the labels
-    ema: float = 0.997  #: kept of the average a step, once it is warm
-    mask: float = 0.3  #: weight of the auxiliary mask loss
-    seed: int = 1
-    report: int = 50  #: steps between two reports
-    keep: int = 250  #: steps between two checkpoints
-
-    def rate_at(self, step: int) -> float:
-        """The learning rate of a step."""
-        done = step / self.steps
-        if done < self.warm_up:
-            return self.rate * done / self.warm_up
-        left = (done - self.warm_up) / (1 - self.warm_up)
-        return self.rate * float(self.last + (1 - self.last) * (1 + np.cos(np.pi * left)) / 2)
+REPORT_S = 2.0  #: between two reports
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a fit is; loss and accuracy are means since the last report."""
+    """Where a fit is. Loss and accuracy are means of this epoch so far."""
 
-    step: int
+    epoch: int  #: from 1
+    epochs: int
+    step: int  #: done of this epoch
+    steps: int
     loss: float
     accuracy: float
-    rounds: list[int]  #: how often each pool was drawn as a whole
+    images_per_s: float
+    finished: Epoch | None = None  #: what came out of the epoch, at its end
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Of the epoch so far."""
+
+    loss: float = 0.0
+    right: float = 0.0
+    count: float = 0.0
 
 
 class Fit:
-    """One fit, in a folder of its own that keeps its checkpoint."""
+    """One fit."""
 
-    def __init__(self, folder: Path, start: Weights, mixture: Mixture, schedule: Schedule) -> None:
-        self._checkpoint, self._mixture, self._schedule = folder / "fit.npz", mixture, schedule
+    def __init__(self, folder: Path, task: Task, plan: Plan, seed: int) -> None:
+        """Build the model, and go back to the last checkpoint if there is one.
+
+        Raises:
+            CheckpointDamaged: there are checkpoints and none can be read, or they are not of
+                this model.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        tf.random.set_seed(schedule.seed)
-        first = {**folded.head(schedule.seed), **start}
-        self._names = list(first)
-        self._values = [tf.Variable(first[name]) for name in self._names]
-        self._ema = [tf.Variable(first[name]) for name in self._names]
-        self._mean = [tf.Variable(tf.zeros_like(value)) for value in self._values]
-        self._square = [tf.Variable(tf.zeros_like(value)) for value in self._values]
-        self._step = 0
-        if self._checkpoint.exists():
-            self._restore()
-        self._update = tf.function(self._update_eagerly)
+        self._folder, self._task, self._plan = folder, task, plan
+        # Costs nothing that could be measured, and a resumed fit is equal to the last bit.
+        tf.config.experimental.enable_op_determinism()
+        keras.backend.clear_session()  # layers that Keras numbers itself get one name each time
+        keras.utils.set_random_seed(seed)
+        keras.config.set_dtype_policy(plan.precision)
+        everything = plan.devices == "all"
+        self._strategy = (
+            tf.distribute.MirroredStrategy() if everything else tf.distribute.get_strategy()
+        )
+        with self._strategy.scope():
+            self.model = task.build()
+            self._optimizer = _optimizer(plan)
+            self._optimizer.build(self.model.trainable_variables)
+        self._checkpoints = Checkpoints(folder)
+        self.history = History()
+        self._step, self._sums = 0, _Sums()  # steps done, all epochs together
+        self._restore()
+        self._train = tf.function(self._train_eagerly, reduce_retracing=True)
+        self._judge = tf.function(self._judge_eagerly, reduce_retracing=True)
+
+    @property
+    def replicas(self) -> int:
+        """Devices that share each batch."""
+        return int(self._strategy.num_replicas_in_sync)
 
     def run(self) -> Iterator[Progress]:
-        """Fit to the end of the schedule, from wherever the checkpoint is."""
-        schedule, seen = self._schedule, []
-        while self._step < schedule.steps:
-            batch = self._mixture.batch(schedule.pairs)
-            seen.append(self._one(batch))
-            if self._step % schedule.report == 0 or self._step == schedule.steps:
-                loss, accuracy = np.mean(seen, axis=0)
-                seen = []
-                self._mixture.refresh()
-                yield Progress(self._step, float(loss), float(accuracy), self._mixture.rounds)
-            if self._step % schedule.keep == 0 or self._step == schedule.steps:
-                self._store()
+        """Fit to the end of the plan, or until validation gets no better for too long.
 
-    def weights(self) -> Weights:
-        """The moving average of the weights, by name."""
-        return {name: value.numpy() for name, value in zip(self._names, self._ema, strict=True)}
+        Raises:
+            LossNotFinite: the loss is not a number; the checkpoints are of before.
+            DiskFull: a checkpoint found no room; the ones of before are there.
+        """
+        steps, plan = self._task.steps, self._plan
+        writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
+        with writer.as_default():
+            while self._step < plan.epochs * steps and not self.history.is_over(plan.patience):
+                yield from self._epoch(self._step // steps + 1)
+        self._write_weights("weights.npz")
+        writer.close()
 
-    def _one(self, batch: Batch) -> tuple[float, float]:
-        self._step += 1
-        kept = min(self._schedule.ema, self._step / (self._step + 9))
-        loss, accuracy = self._update(
-            tuple(tf.constant(part) for part in (batch.images, batch.labels, batch.masks)),
-            tuple(
-                tf.constant(number, tf.float32)
-                for number in (self._schedule.rate_at(self._step), self._step, kept)
-            ),
-        )
-        return float(loss), float(accuracy)
-
-    def _update_eagerly(self, batch: tuple[Any, ...], numbers: tuple[Any, ...]) -> Any:
-        """One step as tensors: (images, labels, masks) and (rate, step, share kept)."""
-        (images, labels, masks), (rate, step, kept) = batch, numbers
-        schedule = self._schedule
-        with tf.GradientTape() as tape:
-            named = dict(zip(self._names, self._values, strict=True))
-            output = folded.forward(named, tf.cast(images, tf.float32), fitting=True)
-            goal = labels * (1 - schedule.smoothing) + schedule.smoothing / 2
-            loss = _cross_entropy(goal, output.logits)
-            whole = loss + schedule.mask * _cross_entropy(masks, output.mask_logits)
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(whole, self._values), schedule.clip)
-        self._adamw(gradients, rate, step)
-        for average, value in zip(self._ema, self._values, strict=True):
-            average.assign(kept * average + (1 - kept) * value)
-        right = tf.equal(output.logits > 0, labels > 0.5)
-        return loss, tf.reduce_mean(tf.cast(right, tf.float32))
-
-    def _adamw(self, gradients: Sequence[Any], rate: Any, step: Any) -> None:
-        first, second, tiny = 0.9, 0.999, 1e-7
-        scale = rate * tf.sqrt(1 - second**step) / (1 - first**step)
-        for name, value, mean, square, gradient in zip(
-            self._names, self._values, self._mean, self._square, gradients, strict=True
-        ):
-            mean.assign_add((1 - first) * (gradient - mean))
-            square.assign_add((1 - second) * (gradient * gradient - square))
-            decay = 0.0 if name.endswith("_b") else rate * self._schedule.weight_decay
-            value.assign_sub(scale * mean / (tf.sqrt(square) + tiny) + decay * value)
-
-    def _groups(self) -> dict[str, list[Any]]:
+    def weights(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The model's arrays as they are to be used: moving averages where the plan has them."""
+        averages = self._averages()
         return {
-            "value": self._values,
-            "ema": self._ema,
-            "mean": self._mean,
-            "square": self._square,
+            name: np.asarray(averages.get(name, variable.value))
+            for name, variable in _named(self.model.weights).items()
         }
 
-    def _store(self) -> None:
-        arrays = {
-            f"{group}/{name}": variable.numpy()
-            for group, variables in self._groups().items()
-            for name, variable in zip(self._names, variables, strict=True)
+    def _epoch(self, number: int) -> Iterator[Progress]:
+        steps = self._task.steps
+        first = self._step - (number - 1) * steps
+        data = self._strategy.experimental_distribute_dataset(self._task.batches(number, first))
+        began, seen, told = time.monotonic(), 0.0, time.monotonic()
+        rate = 0.0
+        for batch in data:
+            rate = self._plan.rate_at(self._step, self._plan.epochs * steps)
+            seen += self._one(batch, rate)
+            done = self._step - (number - 1) * steps
+            if self._step % self._plan.keep == 0 and done < steps:
+                self._save()
+            if time.monotonic() - told > REPORT_S or done == steps:
+                told = time.monotonic()
+                yield self._progress(number, done, seen / (told - began))
+        ended = self._ended(number, rate)
+        yield self._progress(number, steps, seen / (time.monotonic() - began), ended)
+        self._sums = _Sums()
+
+    def _one(self, batch: Any, rate: float) -> float:
+        """One step; returns how many examples it saw."""
+        self._optimizer.learning_rate.assign(rate)
+        loss, right, count = (float(part) for part in self._train(batch))
+        if not np.isfinite(loss):
+            raise LossNotFinite(f"The loss of step {self._step + 1} is {loss / count}")
+        self._step += 1
+        self._sums.loss += loss
+        self._sums.right += right
+        self._sums.count += count
+        return count
+
+    def _ended(self, number: int, rate: float) -> Epoch:
+        """Judge the epoch, and store everything."""
+        val_loss, val_accuracy = self._validate() if self._task.has_validation else (None, None)
+        epoch = Epoch(
+            epoch=number,
+            step=self._step,
+            rate=rate,
+            loss=self._sums.loss / self._sums.count,
+            accuracy=self._sums.right / self._sums.count,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+        )
+        if val_loss is not None and not np.isfinite(val_loss):
+            raise LossNotFinite(f"The validation loss of epoch {number} is {val_loss}")
+        self.history.add(epoch)
+        if self.history.best is epoch:
+            self._write_weights("best.npz")
+        self._sums = _Sums()
+        self._save()
+        self.history.write_csv(self._folder / "log.csv")
+        draw(self.history, self._folder / "curves.png")
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy", "rate"):
+            value = getattr(epoch, name)
+            if value is not None:
+                tf.summary.scalar(name, value, step=number)
+        return epoch
+
+    def _validate(self) -> tuple[float, float]:
+        kept = self._swap_in_averages()
+        sums = np.zeros(3)
+        for batch in self._strategy.experimental_distribute_dataset(self._task.validation()):
+            sums += [float(part) for part in self._judge(batch)]
+        for variable, value in kept:
+            variable.assign(value)
+        return float(sums[0] / sums[2]), float(sums[1] / sums[2])
+
+    def _progress(
+        self, number: int, done: int, images_per_s: float, ended: Epoch | None = None
+    ) -> Progress:
+        count = max(self._sums.count, 1)
+        return Progress(
+            epoch=number,
+            epochs=self._plan.epochs,
+            step=done,
+            steps=self._task.steps,
+            loss=ended.loss if ended else self._sums.loss / count,
+            accuracy=ended.accuracy if ended else self._sums.right / count,
+            images_per_s=images_per_s,
+            finished=ended,
+        )
+
+    def _train_eagerly(self, batch: Any) -> Any:
+        """One step as tensors; sums over all devices of loss, right ones, examples."""
+
+        def replica(part: Any) -> Any:
+            context = tf.distribute.get_replica_context()
+            mine = tf.cast(tf.shape(part[0])[0], tf.float32)
+            whole = context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+            with tf.GradientTape() as tape:
+                each, right = self._task.lost(self.model, part, training=True)
+                # Gradients of all devices are added up.
+                loss = tf.reduce_sum(tf.cast(each, tf.float32)) / whole
+                extra = sum(self.model.losses, start=tf.constant(0.0)) / self.replicas
+                scaled = self._optimizer.scale_loss(loss + extra)
+            variables = self.model.trainable_variables
+            self._optimizer.apply(tape.gradient(scaled, variables), variables)
+            # What is reported is what is minimised: penalties of the weights included.
+            return loss * whole + extra * whole, tf.reduce_sum(right), mine
+
+        return self._summed(self._strategy.run(replica, args=(batch,)))
+
+    def _judge_eagerly(self, batch: Any) -> Any:
+        def replica(part: Any) -> Any:
+            each, right = self._task.lost(self.model, part, training=False)
+            count = tf.cast(tf.shape(part[0])[0], tf.float32)
+            extra = sum(self.model.losses, start=tf.constant(0.0))
+            return (
+                tf.reduce_sum(tf.cast(each, tf.float32)) + extra * count,
+                tf.reduce_sum(right),
+                count,
+            )
+
+        return self._summed(self._strategy.run(replica, args=(batch,)))
+
+    def _summed(self, values: Any) -> Any:
+        return [
+            self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for value in values
+        ]
+
+    def _averages(self) -> dict[str, Any]:
+        """The moving averages by the names of the weights; none without them in the plan."""
+        inner = getattr(self._optimizer, "inner_optimizer", self._optimizer)
+        if not inner.use_ema:
+            return {}
+        names = _named(self.model.weights)
+        trainable = {id(variable): name for name, variable in names.items()}
+        pairs = zip(
+            self.model.trainable_variables,
+            inner._model_variables_moving_average,  # noqa: SLF001 - Keras shows it nowhere else
+            strict=True,
+        )
+        return {trainable[id(variable)]: average.value for variable, average in pairs}
+
+    def _swap_in_averages(self) -> list[tuple[Any, Any]]:
+        """Put the averages into the model; returns what was there."""
+        variables, kept = _named(self.model.weights), []
+        for name, average in self._averages().items():
+            kept.append((variables[name], np.asarray(variables[name].value)))
+            variables[name].assign(average)
+        return kept
+
+    def _write_weights(self, name: str) -> None:
+        part = self._folder / f"{name}.part"
+        write_arrays(part, self.weights())
+        part.replace(self._folder / name)
+
+    def _state(self) -> dict[str, Any]:
+        """Every variable: weights, seeds, moments, averages."""
+        groups = {"model": self.model.variables, "optimizer": self._optimizer.variables}
+        return {
+            f"{group}/{index:04d}": variable
+            for group, variables in groups.items()
+            for index, variable in enumerate(variables)
         }
-        part = self._checkpoint.with_suffix(".part")
-        with part.open("wb") as out:
-            np.savez(out, step=np.array(self._step), **arrays)
-        part.rename(self._checkpoint)
+
+    def _save(self) -> None:
+        sums = [self._sums.loss, self._sums.right, self._sums.count]
+        arrays: Arrays = {
+            **{name: np.asarray(variable.value) for name, variable in self._state().items()},
+            "step": np.array(self._step),
+            "sums": np.array(sums),
+            "history": np.array(self.history.to_json()),
+        }
+        self._checkpoints.save(arrays)
 
     def _restore(self) -> None:
-        with np.load(self._checkpoint) as stored:
-            self._step = int(stored["step"])
-            for group, variables in self._groups().items():
-                for name, variable in zip(self._names, variables, strict=True):
-                    variable.assign(stored[f"{group}/{name}"])
+        arrays = self._checkpoints.load()
+        if arrays is None:
+            return
+        state = self._state()
+        fits = state.keys() == arrays.keys() - {"step", "sums", "history"} and all(
+            tuple(variable.shape) == arrays[name].shape for name, variable in state.items()
+        )
+        if not fits:
+            raise CheckpointDamaged("The checkpoint is of another network or plan")
+        for name, variable in state.items():
+            variable.assign(arrays[name])
+        self._step = int(arrays["step"])
+        self._sums = _Sums(*map(float, arrays["sums"]))
+        self.history = History.from_json(str(arrays["history"]))
 
 
-def save_weights(weights: Weights, path: Path) -> None:
-    """Write weights to an npz."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as out:
-        np.savez(out, **weights)  # type: ignore[arg-type] # the stub's keyword is allow_pickle
+def _optimizer(plan: Plan) -> Any:
+    average = {"use_ema": True, "ema_momentum": plan.ema} if plan.ema else {}
+    common = {"learning_rate": plan.rate, "global_clipnorm": plan.clip, **average}
+    if plan.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(**common)
+    else:
+        optimizer = keras.optimizers.AdamW(weight_decay=plan.weight_decay, **common)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "_b"])
+    if plan.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
-def load_weights(path: Path) -> Weights:
-    """Read weights from an npz."""
-    with np.load(path) as stored:
-        return {name: stored[name] for name in stored.files}
-
-
-def averaged(several: Sequence[Weights]) -> Weights:
-    """The mean of weights that started from one ancestor."""
-    return {
-        name: np.mean([weights[name] for weights in several], axis=0).astype(np.float32)
-        for name in several[0]
-    }
-
-
-def _cross_entropy(goal: Any, logits: Any) -> Any:
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(goal, logits))
+def _named(variables: Any) -> dict[str, Any]:
+    """Variables by layer and name, numbered where two have one."""
+    result: dict[str, Any] = {}
+    for variable in variables:
+        name = variable.path
+        while name in result:
+            name += "'"
+        result[name] = variable
+    return result

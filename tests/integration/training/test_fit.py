@@ -1,0 +1,265 @@
+"""The fit: that it learns, that it goes on where it was, and what it leaves."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from extras import need
+
+need("tensorflow", extra="training")
+
+import cv2
+
+from fimq.errors import CheckpointDamaged, ClassEmpty, LossNotFinite
+from fimq_training.crops.table import Crop, CropTable
+from fimq_training.fitting.checkpoint import Checkpoints
+from fimq_training.fitting.crop_task import BINARY, Classes, CropTask
+from fimq_training.fitting.fit import Fit
+from fimq_training.fitting.inputs import Alterations, CropInputs
+from fimq_training.fitting.plan import Plan
+from fimq_training.networks.paper import baseline
+
+SIZE = 16
+
+
+def crop(name, *, manipulated, collection):
+    return Crop(
+        dataset="made",
+        collection=collection,
+        video=f"{name}.mp4",
+        frame=0,
+        ordinal=0,
+        pts=0,
+        time_s=0.0,
+        x=0.0,
+        y=0.0,
+        width=64.0,
+        height=64.0,
+        detector_score=0.9,
+        manipulated=manipulated,
+        method=collection if manipulated else None,
+        source=None,
+        target=None,
+        identities=(name,),
+        codec="h264",
+        compression=None,
+        size=SIZE,
+        file=f"faces/{name}.png",
+        sha256="0" * 64,
+    )
+
+
+@pytest.fixture(scope="session")
+def crops(tmp_path_factory):
+    """80 crops: the fakes have a bright square in the middle, and half are of each kind."""
+    folder, rng, rows = tmp_path_factory.mktemp("crops"), np.random.default_rng(3), []
+    (folder / "faces").mkdir()
+    for number in range(80):
+        manipulated = number % 2 == 1
+        picture = rng.integers(0, 160, (SIZE, SIZE, 3)).astype(np.uint8)
+        if manipulated:
+            picture[4:12, 4:12] += 90
+        kind = "Deepfakes" if manipulated else "Youtube"
+        row = crop(f"{number:03d}", manipulated=manipulated, collection=kind)
+        cv2.imwrite(str(folder / row.file), picture)
+        rows.append(row)
+    CropTable(rows).write(folder)
+    return CropTable.read(folder)
+
+
+PLAN = Plan(epochs=4, batch=16, rate=0.003, keep=2)
+ALTERATIONS = Alterations(flip=True, zoom=0.1, shear=5)
+
+
+def task(table, plan=PLAN, *, validation=True):
+    classes = Classes(BINARY, "label")
+    half = CropTable(table.crops[:40], table.folders)
+    rest = CropTable(table.crops[40:], table.folders)
+
+    def inputs(part):
+        examples = classes.examples(part, balanced=plan.class_weights == "balanced")
+        return CropInputs(examples, size=SIZE, batch=plan.batch, seed=7)
+
+    return CropTask(
+        lambda: baseline(2, SIZE),
+        inputs(half),
+        inputs(rest) if validation else None,
+        classes=2,
+        alterations=ALTERATIONS,
+        smoothing=plan.smoothing,
+    )
+
+
+def rows_of(folder):
+    with (folder / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def run(folder, table, plan=PLAN, **kwargs):
+    fit = Fit(folder, task(table, plan, **kwargs), plan, seed=7)
+    return fit, list(fit.run())
+
+
+class TestFit:
+    def test_it_learns_and_leaves_what_it_promises(self, crops, tmp_path):
+        plan = PLAN.model_copy(update={"epochs": 12})
+        fit, reports = run(tmp_path, crops, plan)
+        assert reports[-1].epoch == 12
+        assert fit.history.epochs[-1].val_accuracy > 0.9
+        assert fit.history.epochs[-1].loss < fit.history.epochs[0].loss
+        assert len(rows_of(tmp_path)) == 12
+        assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+        assert list((tmp_path / "tensorboard").iterdir())
+        with np.load(tmp_path / "best.npz", allow_pickle=False) as best:
+            assert set(best.files) == set(fit.weights())
+
+    def test_a_finished_fit_does_nothing_more(self, crops, tmp_path):
+        first, _ = run(tmp_path, crops)
+        again, reports = run(tmp_path, crops)
+        assert not reports
+        assert again.history.epochs == first.history.epochs
+
+    def test_the_same_seed_gives_the_same_curve(self, crops, tmp_path):
+        one, _ = run(tmp_path / "a", crops)
+        two, _ = run(tmp_path / "b", crops)
+        assert [e.loss for e in one.history.epochs] == pytest.approx(
+            [e.loss for e in two.history.epochs], rel=1e-5
+        )
+
+    def test_the_best_epoch_is_kept_and_patience_ends_it(self, crops, tmp_path):
+        # A rate that is far too high: validation gets worse at once.
+        plan = Plan(epochs=30, batch=16, rate=0.2, patience=2)
+        fit, _ = run(tmp_path, crops, plan)
+        epochs = fit.history.epochs
+        assert len(epochs) < 30
+        assert epochs[-1].epoch - fit.history.best.epoch == 2
+        assert fit.history.best.val_loss == min(e.val_loss for e in epochs)
+
+    def test_a_loss_that_is_no_number_stops_it(self, crops, tmp_path):
+        plan = Plan(epochs=3, batch=16, rate=1.0, keep=1)
+        broken = task(crops, plan)
+        broken.build = lambda: _with_infinite_weights(baseline(2, SIZE))
+        with pytest.raises(LossNotFinite, match="step 1"):
+            list(Fit(tmp_path, broken, plan, seed=1).run())
+        assert not (tmp_path / "weights.npz").exists()
+
+    @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+    def test_mixed_precision_learns_too(self, crops, tmp_path, precision):
+        plan = PLAN.model_copy(update={"precision": precision, "epochs": 8})
+        fit, _ = run(tmp_path, crops, plan)
+        assert fit.history.epochs[-1].val_accuracy > 0.8
+        assert all(array.dtype == np.float32 for array in fit.weights().values())
+
+    def test_the_moving_average_is_what_is_judged_and_kept(self, crops, tmp_path):
+        plan = PLAN.model_copy(update={"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01})
+        fit, _ = run(tmp_path, crops, plan)
+        names = {v.path for v in fit.model.trainable_variables}
+        raw = {v.path: np.asarray(v.value) for v in fit.model.weights}
+        kept = fit.weights()
+        assert any(not np.array_equal(kept[name], raw[name]) for name in names)
+        scores = _scored(fit, kept, crops)
+        assert fit.history.epochs[-1].val_loss == pytest.approx(scores, rel=1e-4)
+
+    def test_classes_are_weighed_by_their_number(self, crops):
+        few = CropTable(
+            [c for c in crops.crops if not c.manipulated or int(c.video[:3]) < 10], crops.folders
+        )
+        examples = Classes(BINARY, "label").examples(few, balanced=True)
+        counts = np.bincount(examples.classes)
+        assert counts[0] * examples.weights[0] == pytest.approx(counts[1] * examples.weights[1])
+
+    def test_a_class_without_images_is_named(self, crops):
+        with pytest.raises(ClassEmpty, match="FaceSwap"):
+            Classes(("Deepfakes", "FaceSwap"), "collection").examples(crops, balanced=False)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_fit import PLAN, task
+from fimq_training.crops.table import CropTable
+from fimq_training.fitting.fit import Fit
+fit = Fit(Path(sys.argv[3]), task(CropTable.read(Path(sys.argv[2]))), PLAN, seed=7)
+for progress in fit.run():
+    pass
+"""
+
+
+def in_a_process(folder, table, kill_at=None):
+    """Fit in a process of its own; `kill_at`: kill it when a checkpoint of that step is there."""
+    source = table.folders["made"]
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(source), str(folder)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+        if kill_at is not None:
+            while process.poll() is None:
+                state = Checkpoints(folder).load() if folder.exists() else None
+                if state is not None and int(state["step"]) >= kill_at:
+                    process.send_signal(signal.SIGKILL)
+                    break
+        _, error = process.communicate()
+    return process.returncode, error
+
+
+class TestGoingOn:
+    def test_killed_twice_it_leaves_the_curve_of_an_unbroken_run(self, crops, tmp_path):
+        code, error = in_a_process(tmp_path / "whole", crops)
+        assert code == 0, error
+        for step in (2, 7):  # in the middle of the first and of the third epoch
+            assert in_a_process(tmp_path / "killed", crops, kill_at=step)[0] == -signal.SIGKILL
+        code, error = in_a_process(tmp_path / "killed", crops)
+        assert code == 0, error
+        assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
+        with (
+            np.load(tmp_path / "killed" / "weights.npz") as killed,
+            np.load(tmp_path / "whole" / "weights.npz") as whole,
+        ):
+            for name in whole.files:
+                assert np.array_equal(killed[name], whole[name]), name
+
+    def test_a_checkpoint_cut_short_falls_back_to_the_one_before(self, crops, tmp_path):
+        fit, _ = run(tmp_path, crops)
+        state = Checkpoints(tmp_path)
+        state.latest.write_bytes(state.latest.read_bytes()[:1000])
+        again = Fit(tmp_path, task(crops), PLAN, seed=7)
+        assert 0 < len(again.history.epochs) < len(fit.history.epochs)
+        list(again.run())
+        assert [e.loss for e in again.history.epochs] == pytest.approx(
+            [e.loss for e in fit.history.epochs], rel=1e-5
+        )
+
+    def test_no_checkpoint_that_is_whole_is_an_error(self, crops, tmp_path):
+        run(tmp_path, crops)
+        for path in tmp_path.glob("state*.npz"):
+            path.write_bytes(b"PK")
+        with pytest.raises(CheckpointDamaged):
+            Fit(tmp_path, task(crops), PLAN, seed=7)
+
+    def test_a_checkpoint_of_another_network_is_refused(self, crops, tmp_path):
+        run(tmp_path, crops)
+        with pytest.raises(CheckpointDamaged, match="another"):
+            Fit(
+                tmp_path, task(crops), PLAN.model_copy(update={"optimizer": "adamw", "ema": 0.5}), 7
+            )
+
+
+def _with_infinite_weights(model):
+    model.layers[-1].bias.assign([np.inf, np.inf])
+    return model
+
+
+def _scored(fit, weights, table):
+    """The validation loss of weights, outside of the fit."""
+    for variable in fit.model.weights:
+        variable.assign(weights[variable.path])
+    lost = [
+        fit._task.lost(fit.model, batch, training=False)[0] for batch in task(table).validation()
+    ]
+    return float(np.mean(np.concatenate(lost)))
