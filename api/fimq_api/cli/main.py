@@ -43,6 +43,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "engines",
         "TensorRT's engines: build ahead, list, clear.",
     ),
+    "train": (
+        "fimq_training.commands.train",
+        "train",
+        "Rebuild the models: prepare, split, fit, evaluate, calibrate, export.",
+    ),
     "policies": ("fimq_api.cli.policies", "policies", "Policies: what turns scores to verdicts."),
     "config": ("fimq_api.cli.config", "config", "Show every setting and where it came from."),
     "db": ("fimq_api.cli.db", "db", "The ledger's schema: upgrade, check."),

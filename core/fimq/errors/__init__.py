@@ -86,11 +86,13 @@ from fimq.errors.training import (
     RecipeInvalid,
     RecipeMissing,
     RunDiffers,
+    RunMissing,
     SplitDamaged,
     SplitMissing,
     StartWeightsInvalid,
     StartWeightsMissing,
     TrainingError,
+    TrainingNotInstalled,
 )
 
 __all__ = [
@@ -142,6 +144,7 @@ __all__ = [
     "RecipeInvalid",
     "RecipeMissing",
     "RunDiffers",
+    "RunMissing",
     "RuntimeMissing",
     "RuntimeNotInstalled",
     "RuntimeUnusable",
@@ -157,6 +160,7 @@ __all__ = [
     "TooLong",
     "TooManyPixels",
     "TrainingError",
+    "TrainingNotInstalled",
     "Truncated",
     "UnexpectedFailure",
     "UnsupportedCodec",

@@ -107,3 +107,19 @@ class ClassEmpty(TrainingError):
     code = "class_empty"
     hint = "Prepare more data, or choose a recipe with the classes that there are."
     exit_status = 2
+
+
+class RunMissing(TrainingError):
+    """The folder holds no fit."""
+
+    code = "run_missing"
+    hint = "Fit first: fimq train fit RECIPE CROPS... --out RUN"
+    exit_status = 2
+
+
+class TrainingNotInstalled(TrainingError):
+    """What training needs is not installed."""
+
+    code = "training_not_installed"
+    hint = "Install it: pip install 'fimq[training]'"
+    exit_status = 5

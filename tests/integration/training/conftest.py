@@ -31,3 +31,12 @@ def weights():
 @pytest.fixture(scope="session")
 def crops() -> Pixels:
     return np.random.default_rng(1).integers(0, 256, (4, 128, 128, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory):
+    """80 crops, half of them fakes that can be told apart."""
+    need("tensorflow", extra="training")
+    import crop_folder
+
+    return crop_folder.make(tmp_path_factory.mktemp("crops") / "made")

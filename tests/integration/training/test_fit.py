@@ -14,64 +14,18 @@ from extras import need
 
 need("tensorflow", extra="training")
 
-import cv2
-
+from crop_folder import SIZE
 from fimq.errors import CheckpointDamaged, ClassEmpty, LossNotFinite
-from fimq_training.crops.table import Crop, CropTable
+from fimq_training.crops.table import CropTable
+from fimq_training.fitting.alterations import Alterations
 from fimq_training.fitting.checkpoint import Checkpoints
 from fimq_training.fitting.crop_task import BINARY, Classes, CropTask
 from fimq_training.fitting.fit import Fit
-from fimq_training.fitting.inputs import Alterations, CropInputs
+from fimq_training.fitting.inputs import CropInputs
 from fimq_training.fitting.plan import Plan
+from fimq_training.fitting.run import put
+from fimq_training.networks.names import by_name
 from fimq_training.networks.paper import baseline
-
-SIZE = 16
-
-
-def crop(name, *, manipulated, collection):
-    return Crop(
-        dataset="made",
-        collection=collection,
-        video=f"{name}.mp4",
-        frame=0,
-        ordinal=0,
-        pts=0,
-        time_s=0.0,
-        x=0.0,
-        y=0.0,
-        width=64.0,
-        height=64.0,
-        detector_score=0.9,
-        manipulated=manipulated,
-        method=collection if manipulated else None,
-        source=None,
-        target=None,
-        identities=(name,),
-        codec="h264",
-        compression=None,
-        size=SIZE,
-        file=f"faces/{name}.png",
-        sha256="0" * 64,
-    )
-
-
-@pytest.fixture(scope="session")
-def crops(tmp_path_factory):
-    """80 crops: the fakes have a bright square in the middle, and half are of each kind."""
-    folder, rng, rows = tmp_path_factory.mktemp("crops"), np.random.default_rng(3), []
-    (folder / "faces").mkdir()
-    for number in range(80):
-        manipulated = number % 2 == 1
-        picture = rng.integers(0, 160, (SIZE, SIZE, 3)).astype(np.uint8)
-        if manipulated:
-            picture[4:12, 4:12] += 90
-        kind = "Deepfakes" if manipulated else "Youtube"
-        row = crop(f"{number:03d}", manipulated=manipulated, collection=kind)
-        cv2.imwrite(str(folder / row.file), picture)
-        rows.append(row)
-    CropTable(rows).write(folder)
-    return CropTable.read(folder)
-
 
 PLAN = Plan(epochs=4, batch=16, rate=0.003, keep=2)
 ALTERATIONS = Alterations(flip=True, zoom=0.1, shear=5)
@@ -107,9 +61,9 @@ def run(folder, table, plan=PLAN, **kwargs):
 
 
 class TestFit:
-    def test_it_learns_and_leaves_what_it_promises(self, crops, tmp_path):
+    def test_it_learns_and_leaves_what_it_promises(self, table, tmp_path):
         plan = PLAN.model_copy(update={"epochs": 12})
-        fit, reports = run(tmp_path, crops, plan)
+        fit, reports = run(tmp_path, table, plan)
         assert reports[-1].epoch == 12
         assert fit.history.epochs[-1].val_accuracy > 0.9
         assert fit.history.epochs[-1].loss < fit.history.epochs[0].loss
@@ -119,64 +73,64 @@ class TestFit:
         with np.load(tmp_path / "best.npz", allow_pickle=False) as best:
             assert set(best.files) == set(fit.weights())
 
-    def test_a_finished_fit_does_nothing_more(self, crops, tmp_path):
-        first, _ = run(tmp_path, crops)
-        again, reports = run(tmp_path, crops)
+    def test_a_finished_fit_does_nothing_more(self, table, tmp_path):
+        first, _ = run(tmp_path, table)
+        again, reports = run(tmp_path, table)
         assert not reports
         assert again.history.epochs == first.history.epochs
 
-    def test_the_same_seed_gives_the_same_curve(self, crops, tmp_path):
-        one, _ = run(tmp_path / "a", crops)
-        two, _ = run(tmp_path / "b", crops)
+    def test_the_same_seed_gives_the_same_curve(self, table, tmp_path):
+        one, _ = run(tmp_path / "a", table)
+        two, _ = run(tmp_path / "b", table)
         assert [e.loss for e in one.history.epochs] == pytest.approx(
             [e.loss for e in two.history.epochs], rel=1e-5
         )
 
-    def test_the_best_epoch_is_kept_and_patience_ends_it(self, crops, tmp_path):
+    def test_the_best_epoch_is_kept_and_patience_ends_it(self, table, tmp_path):
         # A rate that is far too high: validation gets worse at once.
         plan = Plan(epochs=30, batch=16, rate=0.2, patience=2)
-        fit, _ = run(tmp_path, crops, plan)
+        fit, _ = run(tmp_path, table, plan)
         epochs = fit.history.epochs
         assert len(epochs) < 30
         assert epochs[-1].epoch - fit.history.best.epoch == 2
         assert fit.history.best.val_loss == min(e.val_loss for e in epochs)
 
-    def test_a_loss_that_is_no_number_stops_it(self, crops, tmp_path):
+    def test_a_loss_that_is_no_number_stops_it(self, table, tmp_path):
         plan = Plan(epochs=3, batch=16, rate=1.0, keep=1)
-        broken = task(crops, plan)
+        broken = task(table, plan)
         broken.build = lambda: _with_infinite_weights(baseline(2, SIZE))
         with pytest.raises(LossNotFinite, match="step 1"):
             list(Fit(tmp_path, broken, plan, seed=1).run())
         assert not (tmp_path / "weights.npz").exists()
 
     @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-    def test_mixed_precision_learns_too(self, crops, tmp_path, precision):
+    def test_mixed_precision_learns_too(self, table, tmp_path, precision):
         plan = PLAN.model_copy(update={"precision": precision, "epochs": 8})
-        fit, _ = run(tmp_path, crops, plan)
+        fit, _ = run(tmp_path, table, plan)
         assert fit.history.epochs[-1].val_accuracy > 0.8
         assert all(array.dtype == np.float32 for array in fit.weights().values())
 
-    def test_the_moving_average_is_what_is_judged_and_kept(self, crops, tmp_path):
+    def test_the_moving_average_is_what_is_judged_and_kept(self, table, tmp_path):
         plan = PLAN.model_copy(update={"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.01})
-        fit, _ = run(tmp_path, crops, plan)
-        names = {v.path for v in fit.model.trainable_variables}
-        raw = {v.path: np.asarray(v.value) for v in fit.model.weights}
+        fit, _ = run(tmp_path, table, plan)
+        names = set(by_name(fit.model.trainable_variables))
+        raw = {n: np.asarray(v.value) for n, v in by_name(fit.model.weights).items()}
         kept = fit.weights()
         assert any(not np.array_equal(kept[name], raw[name]) for name in names)
-        scores = _scored(fit, kept, crops)
+        scores = _scored(fit, kept, table)
         assert fit.history.epochs[-1].val_loss == pytest.approx(scores, rel=1e-4)
 
-    def test_classes_are_weighed_by_their_number(self, crops):
+    def test_classes_are_weighed_by_their_number(self, table):
         few = CropTable(
-            [c for c in crops.crops if not c.manipulated or int(c.video[:3]) < 10], crops.folders
+            [c for c in table.crops if not c.manipulated or int(c.video[:3]) < 10], table.folders
         )
         examples = Classes(BINARY, "label").examples(few, balanced=True)
         counts = np.bincount(examples.classes)
         assert counts[0] * examples.weights[0] == pytest.approx(counts[1] * examples.weights[1])
 
-    def test_a_class_without_images_is_named(self, crops):
+    def test_a_class_without_images_is_named(self, table):
         with pytest.raises(ClassEmpty, match="FaceSwap"):
-            Classes(("Deepfakes", "FaceSwap"), "collection").examples(crops, balanced=False)
+            Classes(("Deepfakes", "FaceSwap"), "collection").examples(table, balanced=False)
 
 
 CHILD = """
@@ -209,12 +163,12 @@ def in_a_process(folder, table, kill_at=None):
 
 
 class TestGoingOn:
-    def test_killed_twice_it_leaves_the_curve_of_an_unbroken_run(self, crops, tmp_path):
-        code, error = in_a_process(tmp_path / "whole", crops)
+    def test_killed_twice_it_leaves_the_curve_of_an_unbroken_run(self, table, tmp_path):
+        code, error = in_a_process(tmp_path / "whole", table)
         assert code == 0, error
         for step in (2, 7):  # in the middle of the first and of the third epoch
-            assert in_a_process(tmp_path / "killed", crops, kill_at=step)[0] == -signal.SIGKILL
-        code, error = in_a_process(tmp_path / "killed", crops)
+            assert in_a_process(tmp_path / "killed", table, kill_at=step)[0] == -signal.SIGKILL
+        code, error = in_a_process(tmp_path / "killed", table)
         assert code == 0, error
         assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
         with (
@@ -224,29 +178,29 @@ class TestGoingOn:
             for name in whole.files:
                 assert np.array_equal(killed[name], whole[name]), name
 
-    def test_a_checkpoint_cut_short_falls_back_to_the_one_before(self, crops, tmp_path):
-        fit, _ = run(tmp_path, crops)
+    def test_a_checkpoint_cut_short_falls_back_to_the_one_before(self, table, tmp_path):
+        fit, _ = run(tmp_path, table)
         state = Checkpoints(tmp_path)
         state.latest.write_bytes(state.latest.read_bytes()[:1000])
-        again = Fit(tmp_path, task(crops), PLAN, seed=7)
+        again = Fit(tmp_path, task(table), PLAN, seed=7)
         assert 0 < len(again.history.epochs) < len(fit.history.epochs)
         list(again.run())
         assert [e.loss for e in again.history.epochs] == pytest.approx(
             [e.loss for e in fit.history.epochs], rel=1e-5
         )
 
-    def test_no_checkpoint_that_is_whole_is_an_error(self, crops, tmp_path):
-        run(tmp_path, crops)
+    def test_no_checkpoint_that_is_whole_is_an_error(self, table, tmp_path):
+        run(tmp_path, table)
         for path in tmp_path.glob("state*.npz"):
             path.write_bytes(b"PK")
         with pytest.raises(CheckpointDamaged):
-            Fit(tmp_path, task(crops), PLAN, seed=7)
+            Fit(tmp_path, task(table), PLAN, seed=7)
 
-    def test_a_checkpoint_of_another_network_is_refused(self, crops, tmp_path):
-        run(tmp_path, crops)
+    def test_a_checkpoint_of_another_network_is_refused(self, table, tmp_path):
+        run(tmp_path, table)
         with pytest.raises(CheckpointDamaged, match="another"):
             Fit(
-                tmp_path, task(crops), PLAN.model_copy(update={"optimizer": "adamw", "ema": 0.5}), 7
+                tmp_path, task(table), PLAN.model_copy(update={"optimizer": "adamw", "ema": 0.5}), 7
             )
 
 
@@ -257,8 +211,7 @@ def _with_infinite_weights(model):
 
 def _scored(fit, weights, table):
     """The validation loss of weights, outside of the fit."""
-    for variable in fit.model.weights:
-        variable.assign(weights[variable.path])
+    put(fit.model, weights)
     lost = [
         fit._task.lost(fit.model, batch, training=False)[0] for batch in task(table).validation()
     ]

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from fimq.errors import ClassEmpty
 from fimq_training.crops.table import Crop, CropTable
-from fimq_training.fitting.inputs import Alterations, CropInputs, Examples
+from fimq_training.fitting.alterations import Alterations
+from fimq_training.fitting.inputs import CropInputs, Examples
 
 #: The classes of a binary recipe, in the paper's order.
 BINARY = ("fake", "real")

@@ -29,6 +29,7 @@ from fimq_training.fitting.curves import draw
 from fimq_training.fitting.history import Epoch, History
 from fimq_training.fitting.plan import Plan
 from fimq_training.fitting.task import Task
+from fimq_training.networks.names import by_name
 
 REPORT_S = 2.0  #: between two reports
 
@@ -113,7 +114,7 @@ class Fit:
         averages = self._averages()
         return {
             name: np.asarray(averages.get(name, variable.value))
-            for name, variable in _named(self.model.weights).items()
+            for name, variable in by_name(self.model.weights).items()
         }
 
     def _epoch(self, number: int) -> Iterator[Progress]:
@@ -241,7 +242,7 @@ class Fit:
         inner = getattr(self._optimizer, "inner_optimizer", self._optimizer)
         if not inner.use_ema:
             return {}
-        names = _named(self.model.weights)
+        names = by_name(self.model.weights)
         trainable = {id(variable): name for name, variable in names.items()}
         pairs = zip(
             self.model.trainable_variables,
@@ -252,7 +253,7 @@ class Fit:
 
     def _swap_in_averages(self) -> list[tuple[Any, Any]]:
         """Put the averages into the model; returns what was there."""
-        variables, kept = _named(self.model.weights), []
+        variables, kept = by_name(self.model.weights), []
         for name, average in self._averages().items():
             kept.append((variables[name], np.asarray(variables[name].value)))
             variables[name].assign(average)
@@ -310,14 +311,3 @@ def _optimizer(plan: Plan) -> Any:
     if plan.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
-
-
-def _named(variables: Any) -> dict[str, Any]:
-    """Variables by layer and name, numbered where two have one."""
-    result: dict[str, Any] = {}
-    for variable in variables:
-        name = variable.path
-        while name in result:
-            name += "'"
-        result[name] = variable
-    return result

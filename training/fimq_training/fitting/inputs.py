@@ -17,17 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-
-class Alterations(BaseModel):
-    """How crops are altered while fitting. The `[alterations]` part of a recipe."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    flip: bool = False  #: half of all crops mirrored
-    zoom: float = Field(default=0, ge=0, lt=1)  #: each axis by a factor of 1 - zoom to 1 + zoom
-    shear: float = Field(default=0, ge=0, lt=90)  #: up to so many degrees either way
+from fimq_training.fitting.alterations import Alterations
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,14 +28,14 @@ def baseline(classes: int, size: int = SIZE) -> Any:
         [
             layers.Input((size, size, 3)),
             layers.Rescaling(1 / 255),
-            layers.SeparableConv2D(3, 3),
-            layers.SeparableConv2D(24, 3),
-            layers.SeparableConv2D(64, 3),
+            layers.SeparableConv2D(3, 3, name="conv_3"),
+            layers.SeparableConv2D(24, 3, name="conv_24"),
+            layers.SeparableConv2D(64, 3, name="conv_64"),
             layers.Flatten(),
-            layers.Dense(300, activation="relu"),
-            layers.Dense(128, activation="relu"),
+            layers.Dense(300, activation="relu", name="dense_300"),
+            layers.Dense(128, activation="relu", name="dense_128"),
             # The last layer computes in f32 under every precision: a loss needs its digits.
-            layers.Dense(classes, activation="softmax", dtype="float32"),
+            layers.Dense(classes, activation="softmax", dtype="float32", name="scores"),
         ],
         name="paper_baseline",
     )
@@ -51,11 +51,11 @@ def efficientnet_b0(classes: int, size: int = SIZE) -> Any:
         include_top=False, weights=None, input_shape=(size, size, 3), pooling="max"
     )
     x = backbone.output
-    for _ in range(2):
+    for name in ("head_a", "head_b"):
         both = regularizers.L1L2(l1=0.001, l2=0.001)
-        x = layers.Dense(300, activation="relu", kernel_regularizer=both)(x)
+        x = layers.Dense(300, activation="relu", kernel_regularizer=both, name=name)(x)
         x = layers.Dropout(0.2)(x)
-    x = layers.Dense(classes, activation="softmax", dtype="float32")(x)
+    x = layers.Dense(classes, activation="softmax", dtype="float32", name="scores")(x)
     return keras.Model(backbone.input, x, name="paper_efficientnet_b0")
 
 

@@ -141,12 +141,23 @@ def convert(tarball: Path, out: Path, images: NDArray[np.uint8]) -> float:
     parameters = carrier.folded()
     batch = images.astype(np.float32)
     theirs = carrier.features(batch).mean((1, 2))
-    mine = np.asarray(folded.features(parameters, tf.constant(batch)))
-    difference = float(np.abs(theirs - mine).max())
-    if not difference <= TOLERANCE:
-        raise MappingDiffers(f"features differ by {difference:.1e}")
+    difference = prove(theirs, np.asarray(folded.features(parameters, tf.constant(batch))))
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(out, **parameters)  # type: ignore[arg-type] # the stub's keyword is allow_pickle
+    return difference
+
+
+def prove(
+    theirs: NDArray[np.float32], mine: NDArray[np.float32], tolerance: float = TOLERANCE
+) -> float:
+    """How far features differ at most.
+
+    Raises:
+        MappingDiffers: by more than `tolerance`.
+    """
+    difference = float(np.abs(theirs - mine).max())
+    if not difference <= tolerance:
+        raise MappingDiffers(f"features differ by {difference:.1e}")
     return difference
 
 

@@ -1,0 +1,93 @@
+"""`fimq train fit`, from crops on disk to weights."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from extras import need
+
+need("tensorflow", extra="training")
+
+from crop_folder import SIZE
+from fimq.errors import ClassEmpty, RunDiffers, SplitMissing, StartWeightsMissing
+from fimq_training.commands.train import train
+from fimq_training.fitting.run import Run, put
+from fimq_training.networks.paper import NETWORKS
+from fimq_training.recipes.recipe import HOUSE
+from fimq_training.splits.split import Side, Split
+
+pytestmark = pytest.mark.usefixtures("split")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """The paper's small network for pictures of 16 pixels."""
+    text = (HOUSE / "paper-baseline-binary.toml").read_text()
+    path = tmp_path / "small.toml"
+    path.write_text(text.replace("size = 128", f"size = {SIZE}"))
+    return str(path)
+
+
+@pytest.fixture
+def folder(table):
+    return str(table.folders["made"])
+
+
+@pytest.fixture
+def split(table):
+    """A third of the crops for validation."""
+    sides = {
+        key: Side.VALIDATION if number % 3 == 0 else Side.TRAIN
+        for number, key in enumerate(table.keys)
+    }
+    Split("paper", sides).write(table.folders["made"] / "splits" / "paper.parquet")
+
+
+def call(*arguments):
+    return CliRunner().invoke(train, ["fit", *map(str, arguments)], catch_exceptions=False)
+
+
+def test_it_leaves_a_run_that_can_be_read(recipe, folder, tmp_path):
+    out = tmp_path / "run"
+    result = call(recipe, folder, "--out", out, "--epochs", 2, "--init", "none")
+    assert result.exit_code == 0, result.output
+    assert "epoch 2/2" in result.stderr
+    assert f"Next: fimq train evaluate {out}" in result.stderr
+    run = Run.read(out)
+    assert run.classes == ("fake", "real")
+    assert run.manipulated == {"fake": True, "real": False}
+    assert run.recipe.fit.epochs == 2
+    model = NETWORKS["baseline"](2, SIZE)
+    put(model, run.weights(out))
+    assert json.loads((out / "run.json").read_text())["made_by"]["keras"]
+
+
+def test_collections_can_be_told_apart_instead(recipe, folder, tmp_path):
+    out = tmp_path / "run"
+    call(recipe, folder, "--out", out, "--epochs", 1, "--init", "none", "--classes", "all")
+    assert Run.read(out).manipulated == {"Deepfakes": True, "Youtube": False}
+
+
+def test_the_same_command_does_nothing_more_and_another_one_is_refused(recipe, folder, tmp_path):
+    out = tmp_path / "run"
+    common = (recipe, folder, "--out", out, "--init", "none", "--epochs")
+    call(*common, 1)
+    written = (out / "weights.npz").read_bytes()
+    assert call(*common, 1).exit_code == 0
+    assert np.array_equal(written, (out / "weights.npz").read_bytes())
+    with pytest.raises(RunDiffers, match=r"recipe \(fit\)"):
+        call(*common, 3)
+    with pytest.raises(RunDiffers, match="seed"):
+        call(*common, 1, "--seed", 2)
+
+
+def test_what_is_missing_is_named(recipe, folder, tmp_path):
+    common = (recipe, folder, "--out", tmp_path / "run", "--init")
+    with pytest.raises(SplitMissing, match="nowhere"):
+        call(*common, "none", "--split", "nowhere")
+    with pytest.raises(StartWeightsMissing):
+        call(*common, tmp_path / "none.npz")
+    with pytest.raises(ClassEmpty, match="FaceSwap"):
+        call(*common, "none", "--classes", "Youtube,FaceSwap")

@@ -1,0 +1,21 @@
+"""`fimq train`: the group. TensorFlow is imported when a command works, never for its help."""
+
+from __future__ import annotations
+
+import click
+
+from fimq_training.commands.fit import fit
+from fimq_training.commands.recipes import recipes
+from fimq_training.commands.weights import weights
+
+
+@click.group("train")
+def train() -> None:
+    """Rebuild the models: prepare, split, fit, evaluate, calibrate, export.
+
+    Example: fimq train recipes
+    """
+
+
+for command in (recipes, weights, fit):
+    train.add_command(command)

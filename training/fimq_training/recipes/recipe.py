@@ -1,0 +1,121 @@
+"""A recipe: data, network, alterations and plan of a fit, in one TOML file that one can read.
+
+Those of the house lie beside this file; a path to a file of one's own is a recipe, too. A
+recipe with a key that nobody reads is refused: a misspelt rate must not train for hours.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fimq.errors import RecipeInvalid, RecipeMissing
+from fimq_training.fitting.alterations import Alterations
+from fimq_training.fitting.plan import Plan
+
+HOUSE = Path(__file__).parent
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetworkPart(_Part):
+    """What is fitted."""
+
+    kind: Literal["baseline", "efficientnet_b0"]
+    size: int = Field(default=128, ge=16, le=512)  #: side of its input in pixels
+    init: Literal["imagenet", "none"] = "none"  #: what `--init` is unless it is given
+
+
+class DataPart(_Part):
+    """What it is fitted on."""
+
+    #: `label`: fake or real; `collection`: the names that the data set gives.
+    by: Literal["label", "collection"] = "label"
+    classes: tuple[str, ...] = ()  #: of `collection`, in their order; empty: all there are
+    split: str  #: name of the split
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.by == "label" and self.classes:
+            raise ValueError("a recipe by label has the classes fake and real")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("two classes have one name")
+        return self
+
+
+class Recipe(_Part):
+    """One way to make a model."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    title: str
+    source: str  #: where it comes from
+    command: str  #: an example
+    time: str  #: what it takes, on which machine
+    expect: str  #: what comes out
+    network: NetworkPart
+    data: DataPart
+    alterations: Alterations = Alterations()
+    fit: Plan
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a recipe.
+
+        Raises:
+            RecipeMissing: there is no such file.
+            RecipeInvalid: it is not TOML, lacks a key, or has one that nobody reads.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise RecipeMissing(f"There is no recipe {path}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeInvalid(f"{path.name} is not TOML: {error}") from error
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the recipe"
+            raise RecipeInvalid(f"{path.name}: {where}: {first['msg']}") from error
+
+    def changed(
+        self, *, classes: str | None = None, epochs: int | None = None, split: str | None = None
+    ) -> Self:
+        """The recipe with what a command line says otherwise; `classes` as `A,B` or `all`."""
+        facts = self.model_dump()
+        if classes is not None:
+            names = () if classes == "all" else tuple(n.strip() for n in classes.split(","))
+            facts["data"] |= {"by": "collection", "classes": names}
+        if epochs is not None:
+            facts["fit"]["epochs"] = epochs
+        if split is not None:
+            facts["data"]["split"] = split
+        try:
+            return type(self).model_validate(facts)
+        except ValidationError as error:
+            raise RecipeInvalid(error.errors(include_url=False)[0]["msg"]) from error
+
+
+def find(name: str) -> Path:
+    """The file of a recipe: one of the house by its name, or a path.
+
+    Raises:
+        RecipeMissing: there is neither.
+    """
+    house = {path.stem: path for path in HOUSE.glob("*.toml")}
+    if name in house:
+        return house[name]
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        return path
+    raise RecipeMissing(f"There is no recipe {name}; there are {', '.join(sorted(house))}")
+
+
+def of_the_house() -> Iterator[Recipe]:
+    """Every recipe that comes with fimq, by name."""
+    for path in sorted(HOUSE.glob("*.toml")):
+        yield Recipe.read(path)
