@@ -123,3 +123,43 @@ class TrainingNotInstalled(TrainingError):
     code = "training_not_installed"
     hint = "Install it: pip install 'fimq[training]'"
     exit_status = 5
+
+
+class SideEmpty(TrainingError):
+    """A side of the split is empty."""
+
+    code = "side_empty"
+    hint = "Prepare more people, or ask for smaller shares: fimq train split --validation --test"
+    exit_status = 2
+
+
+class SplitRuleUnfit(TrainingError):
+    """The crops cannot be split by this rule."""
+
+    code = "split_rule_unfit"
+    hint = "Split by people instead: fimq train split CROPS --by people"
+    exit_status = 2
+
+
+class SplitSharesIdentity(TrainingError):
+    """A person is on two sides of the split."""
+
+    code = "split_shares_identity"
+    hint = "Split by people: fimq train split CROPS --by people"
+    exit_status = 2
+
+
+class SplitSharesVideo(TrainingError):
+    """A video is on two sides of the split."""
+
+    code = "split_shares_video"
+    hint = "Split by people, which keeps videos together: fimq train split CROPS --by people"
+    exit_status = 2
+
+
+class SplitSharesPicture(TrainingError):
+    """One picture is on two sides of the split."""
+
+    code = "split_shares_picture"
+    hint = "Give both files one identity in the data set's manifest, prepare and split again."
+    exit_status = 2

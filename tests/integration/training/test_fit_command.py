@@ -1,6 +1,7 @@
 """`fimq train fit`, from crops on disk to weights."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,15 @@ from extras import need
 need("tensorflow", extra="training")
 
 from crop_folder import SIZE
-from fimq.errors import ClassEmpty, RunDiffers, SplitMissing, StartWeightsMissing
+from fimq.errors import (
+    ClassEmpty,
+    RunDiffers,
+    SplitMissing,
+    SplitSharesIdentity,
+    StartWeightsMissing,
+)
 from fimq_training.commands.train import train
+from fimq_training.crops.table import CropTable
 from fimq_training.fitting.run import Run, put
 from fimq_training.networks.paper import NETWORKS
 from fimq_training.recipes.recipe import HOUSE
@@ -91,3 +99,18 @@ def test_what_is_missing_is_named(recipe, folder, tmp_path):
         call(*common, tmp_path / "none.npz")
     with pytest.raises(ClassEmpty, match="FaceSwap"):
         call(*common, "none", "--classes", "Youtube,FaceSwap")
+
+
+def test_a_split_that_leaks_stops_the_run_before_it_begins(recipe, table, tmp_path):
+    rows = [replace(crop, identities=("anna",)) for crop in table.crops]
+    CropTable(rows).write(tmp_path / "leaky")
+    (tmp_path / "leaky" / "faces").symlink_to(table.folders["made"] / "faces")
+    sides = {key: list(Side)[n % 3] for n, key in enumerate(table.keys)}
+    split = tmp_path / "leaky.parquet"
+    Split("leaky", sides).write(split)
+    common = (recipe, tmp_path / "leaky", "--init", "none", "--epochs", 1, "--split", split)
+    with pytest.raises(SplitSharesIdentity, match="anna"):
+        call(*common, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    Split("leaky", sides, facts={"leaks": "by image"}).write(split)
+    assert call(*common, "--out", tmp_path / "run").exit_code == 0

@@ -6,6 +6,7 @@ import click
 
 from fimq_training.commands.fit import fit
 from fimq_training.commands.recipes import recipes
+from fimq_training.commands.split import audit_command, split
 from fimq_training.commands.weights import weights
 
 
@@ -17,5 +18,5 @@ def train() -> None:
     """
 
 
-for command in (recipes, weights, fit):
+for command in (recipes, weights, split, audit_command, fit):
     train.add_command(command)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fimq.errors import SplitMissing
+import structlog
+
 from fimq_training.crops.table import CropTable
 from fimq_training.fitting.crop_task import BINARY, Classes, CropTask
 from fimq_training.fitting.fit import Fit
@@ -12,7 +13,10 @@ from fimq_training.fitting.inputs import CropInputs
 from fimq_training.fitting.networks import Start
 from fimq_training.fitting.run import Run
 from fimq_training.recipes.recipe import Recipe
-from fimq_training.splits.split import Side, Split
+from fimq_training.splits.audit import audit
+from fimq_training.splits.split import Side, Split, find_split
+
+log = structlog.get_logger(__name__)
 
 
 def prepare(recipe: Recipe, table: CropTable, out: Path, *, init: str | None, seed: int) -> Fit:
@@ -20,11 +24,18 @@ def prepare(recipe: Recipe, table: CropTable, out: Path, *, init: str | None, se
 
     Raises:
         SplitMissing, CropsMissing: the split is not there, or names crops that are not.
+        SplitSharesIdentity, SplitSharesVideo, SplitSharesPicture: the split leaks, and its rule
+            does not say so.
         ClassEmpty: a class has no crops on a side.
         StartWeightsMissing, StartWeightsInvalid: there is nothing to start from.
         RunDiffers: the folder holds a fit of something else.
     """
     split = Split.read(find_split(recipe.data.split, table))
+    found = audit(table, split)
+    if "leaks" in split.facts:
+        log.warning("the split leaks, as it says", leaks=found.counts)
+    else:
+        found.stop()
     sides = {side: table.rows(split.keys(side)) for side in (Side.TRAIN, Side.VALIDATION)}
     classes = _classes(recipe, sides[Side.TRAIN])
     start = Start(init or recipe.network.init)
@@ -53,21 +64,6 @@ def prepare(recipe: Recipe, table: CropTable, out: Path, *, init: str | None, se
         smoothing=plan.smoothing,
     )
     return Fit(out, task, plan, seed)
-
-
-def find_split(name: str, table: CropTable) -> Path:
-    """The file of a split: a path, or a name below `splits/` of one of the folders.
-
-    Raises:
-        SplitMissing: there is none of this name.
-    """
-    if Path(name).suffix == ".parquet":
-        return Path(name)
-    places = [folder / "splits" / f"{name}.parquet" for folder in set(table.folders.values())]
-    found = [place for place in places if place.is_file()]
-    if not found:
-        raise SplitMissing(f"None of the folders has a split {name}")
-    return found[0]
 
 
 def _classes(recipe: Recipe, table: CropTable) -> Classes:

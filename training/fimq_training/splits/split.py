@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fimq.errors import SplitDamaged, SplitMissing
+from fimq_training.crops.table import CropTable
 
 
 class Side(StrEnum):
@@ -75,3 +76,18 @@ class Split:
             if not key.startswith(b"ARROW:")
         }
         return cls(facts.pop("name", path.stem), sides, facts.pop("rule", ""), facts)
+
+
+def find_split(name: str, table: CropTable) -> Path:
+    """The file of a split: a path, or a name below `splits/` of one of the folders.
+
+    Raises:
+        SplitMissing: there is none of this name.
+    """
+    if Path(name).suffix == ".parquet":
+        return Path(name)
+    places = [folder / "splits" / f"{name}.parquet" for folder in set(table.folders.values())]
+    found = [place for place in places if place.is_file()]
+    if not found:
+        raise SplitMissing(f"None of the folders has a split {name}")
+    return found[0]
