@@ -163,3 +163,11 @@ class SplitSharesPicture(TrainingError):
     code = "split_shares_picture"
     hint = "Give both files one identity in the data set's manifest, prepare and split again."
     exit_status = 2
+
+
+class PairsMissing(TrainingError):
+    """The pairs of real and forged crops are not there."""
+
+    code = "pairs_missing"
+    hint = "Make them: fimq train make fimq-default DATA OUT"
+    exit_status = 2

@@ -10,21 +10,36 @@ need("tf2onnx", extra="training")
 need("onnxruntime", extra="training")
 
 from fimq_training.export.onnx import Network, onnx_scorer, to_onnx
-from fimq_training.fitting.pair_fit import Fit, Schedule, averaged
-from fimq_training.fitting.pools import Mixture
+from fimq_training.fitting.fit import Fit
+from fimq_training.fitting.pair_inputs import Mixture, Pool
+from fimq_training.fitting.pair_task import PairTask, averaged
+from fimq_training.fitting.plan import Plan
+from fimq_training.networks.folded_model import FoldedB0, parameters
 
 OURS = (Path.cwd(), Path.home())
-SCHEDULE = Schedule(steps=2, pairs=2, report=1, keep=1)
+PLAN = Plan(epochs=2, batch=4, optimizer="adamw", rate=1e-3, clip=1.0, ema=0.5)
 
 
 @pytest.fixture(scope="module")
-def mixture(tmp_path_factory):
-    """Pairs whose fakes are darker: a pool for a fit of two steps."""
+def pool(tmp_path_factory):
+    """Pairs whose fakes are darker."""
     folder = tmp_path_factory.mktemp("pairs")
     real = np.random.default_rng(1).integers(0, 256, (4, 128, 128, 3)).astype(np.uint8)
     mask = np.full((4, 16, 16), 255, np.uint8)
     np.savez(folder / "000000.npz", real=real, fake=real // 2, mask=mask)
-    return Mixture([(folder, 1.0)], seed=1)
+    return Pool(folder)
+
+
+@pytest.fixture(scope="module")
+def fit_in(weights, pool):
+    """A fit of two steps in a folder."""
+
+    def made(folder):
+        mixture = Mixture([(pool, 1.0)], pairs=2, seed=1)
+        task = PairTask(lambda: FoldedB0(weights, 1), mixture, steps=1, smoothing=0.05)
+        return Fit(folder, task, PLAN, seed=1)
+
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +48,11 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fitted(folder, weights, mixture):
+def fitted(folder, fit_in):
     """The weights of a fit of two steps."""
-    fit = Fit(folder, weights, mixture, SCHEDULE)
-    assert [progress.step for progress in fit.run()] == [1, 2]
-    return fit.weights()
+    fit = fit_in(folder)
+    assert [p.epoch for p in fit.run() if p.finished] == [1, 2]
+    return parameters(fit.weights())
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +68,10 @@ def test_a_fit_changes_every_weight(fitted, weights):
     assert len(changed) == len(weights)
 
 
-def test_a_fit_goes_on_from_its_checkpoint(fitted, folder, weights, mixture):
-    again = Fit(folder, weights, mixture, SCHEDULE)
-    assert all(np.array_equal(again.weights()[name], fitted[name]) for name in fitted)
+def test_a_fit_goes_on_from_its_checkpoint(fitted, folder, fit_in):
+    again = fit_in(folder)
+    mine = parameters(again.weights())
+    assert all(np.array_equal(mine[name], fitted[name]) for name in fitted)
     assert list(again.run()) == []
 
 

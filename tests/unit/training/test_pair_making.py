@@ -1,10 +1,12 @@
 import numpy as np
+import pytest
 
-from fimq_training.fitting.pools import Mixture
+from fimq.errors import PairsMissing
+from fimq_training.fitting.pair_inputs import Mixture, Pool
 from fimq_training.manipulations import clips, pairs
 from fimq_training.manipulations import samples as sample_room
 from fimq_training.manipulations.clips import ClipMaker, load_clips, save_clips
-from fimq_training.manipulations.pairs import LEAST_SEEN, PairMaker, write_shards
+from fimq_training.manipulations.pairs import LEAST_SEEN, PairMaker, write_shard
 from fimq_training.manipulations.samples import SampleSet
 from fimq_worker.vision import crops
 
@@ -62,35 +64,58 @@ def test_the_frames_of_a_forged_clip_share_kind_and_plan(samples, tmp_path):
 
 
 class TestPools:
-    def test_shards_appear_whole_and_a_mixture_reads_them(self, samples, tmp_path):
-        counts = list(write_shards(PairMaker(samples, 15), tmp_path / "a", pairs=6, shard=4))
-        assert counts == [4, 6]
+    def test_shards_are_made_in_any_order_and_once(self, samples, tmp_path):
+        for first in (4, 0):
+            write_shard(samples, tmp_path / "a", seed=15, first=first, count=4)
+        write_shard(samples, tmp_path / "b", seed=15, first=4, count=4)
         assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
             "000000.npz",
             "000004.npz",
         ]
-        batch = Mixture([(tmp_path / "a", 1.0)], seed=1).batch(4)
+        one, other = (np.load(tmp_path / name / "000004.npz") for name in "ab")
+        with one, other:
+            assert all(np.array_equal(one[name], other[name]) for name in one.files)
+        written = (tmp_path / "a" / "000000.npz").stat().st_mtime_ns
+        write_shard(samples, tmp_path / "a", seed=15, first=0, count=4)
+        assert (tmp_path / "a" / "000000.npz").stat().st_mtime_ns == written
+
+    def test_a_batch_has_reals_and_then_their_fakes(self, samples, tmp_path):
+        write_shard(samples, tmp_path, seed=15, first=0, count=4)
+        batch = Mixture([(Pool(tmp_path), 1.0)], pairs=4, seed=1).batch(0)
         assert batch.images.shape == (8, 128, 128, 3)
         assert batch.labels.tolist() == [0] * 4 + [1] * 4
         assert batch.masks[:4].max() == 0 < batch.masks[4:].max()
 
     def test_every_pair_is_drawn_before_any_is_drawn_again(self, tmp_path):
         _numbered_shard(tmp_path / "000000.npz", range(8))
-        mixture = Mixture([(tmp_path, 1.0)], seed=1)
-        drawn = [int(batch.images[0, 0, 0, 0]) for batch in (mixture.batch(1) for _ in range(8))]
-        assert sorted(drawn) == list(range(8))
-        mixture.batch(1)
-        assert mixture.rounds == [1]
+        mixture = Mixture([(Pool(tmp_path), 1.0)], pairs=3, seed=1)
+        drawn = [
+            int(image) for batch in mixture.batches(0, 16) for image in batch.images[:3, 0, 0, 0]
+        ]
+        for start in range(0, 48, 8):
+            assert sorted(drawn[start : start + 8]) == list(range(8))
+        assert drawn[:8] != drawn[8:16]
+        assert mixture.rounds(16) == [6]
 
-    def test_pairs_that_arrive_later_come_before_a_second_round(self, tmp_path):
-        _numbered_shard(tmp_path / "000000.npz", range(4))
-        mixture = Mixture([(tmp_path, 1.0)], seed=1)
-        mixture.batch(4)
-        _numbered_shard(tmp_path / "000004.npz", range(4, 8))
-        assert sorted(mixture.batch(4).images[:4, 0, 0, 0].tolist()) == [4, 5, 6, 7]
-        assert mixture.rounds == [0]
+    def test_a_step_gives_the_same_batch_whenever_it_is_asked(self, tmp_path):
+        _numbered_shard(tmp_path / "a" / "000000.npz", range(5))
+        _numbered_shard(tmp_path / "b" / "000000.npz", range(100, 107))
+        pools = [(Pool(tmp_path / name), share) for name, share in (("a", 0.85), ("b", 0.15))]
+        mixture = Mixture(pools, pairs=4, seed=1)
+        walked = list(mixture.batches(0, 30))
+        again = list(Mixture(pools, pairs=4, seed=1).batches(17, 30))
+        for one, other in zip(walked[17:], again, strict=True):
+            assert np.array_equal(one.images, other.images)
+        of_b = sum(int((batch.images[:4, 0, 0, 0] >= 100).sum()) for batch in walked)
+        assert of_b == int(0.15 * 120)
+        assert all(len(batch.labels) == 8 for batch in walked)
+
+    def test_a_folder_without_pairs_is_named(self, tmp_path):
+        with pytest.raises(PairsMissing):
+            Pool(tmp_path)
 
 
 def _numbered_shard(path, numbers):
+    path.parent.mkdir(exist_ok=True)
     images = np.stack([np.full((128, 128, 3), number, np.uint8) for number in numbers])
     np.savez(path, real=images, fake=images, mask=np.zeros((len(images), 16, 16), np.uint8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fimq_training.commands.fit import fit
+from fimq_training.commands.make import make
 from fimq_training.commands.recipes import recipes
 from fimq_training.commands.split import audit_command, split
 from fimq_training.commands.weights import weights
@@ -18,5 +19,5 @@ def train() -> None:
     """
 
 
-for command in (recipes, weights, split, audit_command, fit):
+for command in (recipes, weights, split, audit_command, fit, make):
     train.add_command(command)

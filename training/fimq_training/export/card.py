@@ -69,7 +69,7 @@ video of your own service before anybody acts on a verdict.
 - Faces under 48 pixels, in profile, or covered were hardly seen.
 
 ## How it was made
-    python -m fimq_training make-model --data DATA --models FACE_MODELS --carrier TARBALL --out OUT
+    fimq train make fimq-default DATA --carrier TARBALL --out OUT
 
 See `training/README.md` for what each of these is and `docs/training-log.md` for the run.
 Created $created.

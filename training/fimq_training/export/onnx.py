@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fimq.errors import FimqError
-from fimq_training.fitting.pair_fit import Weights
 from fimq_training.networks import folded
+from fimq_training.networks.folded_model import Weights
 
 OPSET = 18
 LEAST_HALVED = 256  #: numbers in a tensor that is worth storing as f16

@@ -24,11 +24,11 @@ from fimq_training.datasets.catalogue import SOURCES
 from fimq_training.evaluation.report import Report
 from fimq_training.export.card import card
 from fimq_training.export.onnx import Network, to_onnx
-from fimq_training.fitting.pair_fit import Weights
 from fimq_training.manipulations import degradations
 from fimq_training.manipulations.landmarks import Pixels
 from fimq_training.manipulations.pairs import SIZE
 from fimq_training.manipulations.samples import SERVED
+from fimq_training.networks.folded_model import Weights
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.crops import crop_face
 from fimq_worker.vision.picture import Picture

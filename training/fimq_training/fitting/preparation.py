@@ -6,13 +6,14 @@ from pathlib import Path
 
 import structlog
 
+from fimq.errors import RecipeInvalid
 from fimq_training.crops.table import CropTable
 from fimq_training.fitting.crop_task import BINARY, Classes, CropTask
 from fimq_training.fitting.fit import Fit
 from fimq_training.fitting.inputs import CropInputs
 from fimq_training.fitting.networks import Start
 from fimq_training.fitting.run import Run
-from fimq_training.recipes.recipe import Recipe
+from fimq_training.recipes.recipe import CropsPart, Recipe
 from fimq_training.splits.audit import audit
 from fimq_training.splits.split import Side, Split, find_split
 
@@ -23,6 +24,7 @@ def prepare(recipe: Recipe, table: CropTable, out: Path, *, init: str | None, se
     """A fit of `recipe` in the folder `out`, new or taken up again.
 
     Raises:
+        RecipeInvalid: it is not fitted on crops.
         SplitMissing, CropsMissing: the split is not there, or names crops that are not.
         SplitSharesIdentity, SplitSharesVideo, SplitSharesPicture: the split leaks, and its rule
             does not say so.
@@ -30,14 +32,17 @@ def prepare(recipe: Recipe, table: CropTable, out: Path, *, init: str | None, se
         StartWeightsMissing, StartWeightsInvalid: there is nothing to start from.
         RunDiffers: the folder holds a fit of something else.
     """
-    split = Split.read(find_split(recipe.data.split, table))
+    data = recipe.data
+    if not isinstance(data, CropsPart):
+        raise RecipeInvalid(f"{recipe.name} is not fitted on crops: fimq train make {recipe.name}")
+    split = Split.read(find_split(data.split, table))
     found = audit(table, split)
     if "leaks" in split.facts:
         log.warning("the split leaks, as it says", leaks=found.counts)
     else:
         found.stop()
     sides = {side: table.rows(split.keys(side)) for side in (Side.TRAIN, Side.VALIDATION)}
-    classes = _classes(recipe, sides[Side.TRAIN])
+    classes = _classes(data, sides[Side.TRAIN])
     start = Start(init or recipe.network.init)
     used = CropTable([*sides[Side.TRAIN].crops, *sides[Side.VALIDATION].crops])
     Run(
@@ -66,9 +71,9 @@ def prepare(recipe: Recipe, table: CropTable, out: Path, *, init: str | None, se
     return Fit(out, task, plan, seed)
 
 
-def _classes(recipe: Recipe, table: CropTable) -> Classes:
-    if recipe.data.by == "label":
+def _classes(data: CropsPart, table: CropTable) -> Classes:
+    if data.by == "label":
         return Classes(BINARY, "label")
-    if recipe.data.classes:
-        return Classes(recipe.data.classes, "collection")
+    if data.classes:
+        return Classes(data.classes, "collection")
     return Classes.of(table)

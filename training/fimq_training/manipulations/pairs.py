@@ -5,7 +5,8 @@ drowned it: what cannot be seen would only teach noise. Pairs are made ahead of 
 shards that appear in a folder whole or not at all, so that the fit can start on the first.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,9 @@ class Recipe:
 class PairMaker:
     """Draws pairs from a set of samples. The seed decides every one of them."""
 
-    def __init__(self, samples: SampleSet, seed: int, recipe: Recipe | None = None) -> None:
+    def __init__(
+        self, samples: SampleSet, seed: int | Sequence[int], recipe: Recipe | None = None
+    ) -> None:
         self.rng: Generator = np.random.default_rng(seed)
         self._samples, self._recipe = samples, recipe or Recipe()
         self._shapes = _shapes(samples)
@@ -170,23 +173,28 @@ def central_box(picture: Pixels, width: float, shift: NDArray[np.float64] | None
     return Box(left, top, width, width)
 
 
-def write_shards(maker: PairMaker, folder: Path, pairs: int, shard: int = 256) -> Iterator[int]:
-    """Write `pairs` pairs in shards; yields how many are there after each."""
+def write_shard(samples: SampleSet, folder: Path, *, seed: int, first: int, count: int) -> None:
+    """Write pairs first to first + count of a pool, whole or not at all.
+
+    Each shard has a seed of its own, so that shards can be made in any order, by anybody.
+    """
+    path = folder / f"{first:06d}.npz"
+    if path.exists():
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    for start in range(0, pairs, shard):
-        drawn = [maker.pair() for _ in range(min(shard, pairs - start))]
-        part = folder / f"{start:06d}.part"
-        with part.open("wb") as out:
-            np.savez(
-                out,
-                real=np.stack([pair.real for pair in drawn]),
-                fake=np.stack([pair.fake for pair in drawn]),
-                mask=np.stack([pair.mask for pair in drawn]),
-                name=np.array([pair.name for pair in drawn]),
-                person=np.array([pair.person for pair in drawn]),
-            )
-        part.rename(folder / f"{start:06d}.npz")
-        yield start + len(drawn)
+    maker = PairMaker(samples, (seed, first))
+    drawn = [maker.pair() for _ in range(count)]
+    part = path.with_suffix(f".part{os.getpid()}")
+    with part.open("wb") as out:
+        np.savez(
+            out,
+            real=np.stack([pair.real for pair in drawn]),
+            fake=np.stack([pair.fake for pair in drawn]),
+            mask=np.stack([pair.mask for pair in drawn]),
+            name=np.array([pair.name for pair in drawn]),
+            person=np.array([pair.person for pair in drawn]),
+        )
+    part.rename(path)
 
 
 def even(length: float) -> int:

@@ -103,15 +103,19 @@ def shapes() -> dict[str, tuple[int, ...]]:
     return result
 
 
-def head(seed: int) -> dict[str, NDArray[np.float32]]:
-    """Fresh parameters of the classifier and of the auxiliary mask head."""
+def head(seed: int, methods: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Fresh parameters of the classifier, of the auxiliary mask head, of the methods' head."""
     rng = np.random.default_rng(seed)
-    return {
+    heads = {
         "head_w": rng.normal(0, 0.02, (TOP, 1)).astype(np.float32),
         "head_b": np.zeros(1, np.float32),
         "mask_w": rng.normal(0, 0.02, (MASK_CHANNELS, 1)).astype(np.float32),
         "mask_b": np.zeros(1, np.float32),
     }
+    if methods:
+        heads["method_w"] = rng.normal(0, 0.02, (TOP, methods)).astype(np.float32)
+        heads["method_b"] = np.zeros(methods, np.float32)
+    return heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,40 +124,51 @@ class Output:
 
     features: Any  #: [N, 1280]
     logits: Any  #: [N], above zero means manipulated
-    mask_logits: Any  #: [N, 8, 8], where it is manipulated
+    mask_logits: Any  #: [N, 8, 8], where it is manipulated; None without its head
+    method_logits: Any = None  #: [N, K], by which method; None without its head
 
 
 def features(parameters: Parameters, images: Any) -> Any:
     """Pooled features [N, 1280] of RGB images in 0..255, [N, H, W, 3] float."""
-    top, _ = _maps(parameters, images, fitting=False)
+    top, _ = _maps(parameters, images, None)
     return tf.reduce_mean(top, [1, 2])
 
 
-def forward(parameters: Parameters, images: Any, *, fitting: bool = False) -> Output:
-    """Run the network on RGB images in 0..255; `fitting` turns dropout on."""
-    top, middle = _maps(parameters, images, fitting=fitting)
+def forward(parameters: Parameters, images: Any, *, seed: Any = None) -> Output:
+    """Run the network on RGB images in 0..255.
+
+    A `seed` [2] turns dropout on, and decides it: a fit that goes on at a checkpoint drops what
+    it would have dropped.
+    """
+    top, middle = _maps(parameters, images, seed)
     pooled = tf.reduce_mean(top, [1, 2])
-    seen = tf.nn.dropout(pooled, DROPOUT) if fitting else pooled
+    seen = pooled
+    if seed is not None:
+        seen = tf.nn.experimental.stateless_dropout(pooled, DROPOUT, _seed(seed, 0))
     logits = (seen @ parameters["head_w"] + parameters["head_b"])[:, 0]
     mask_logits = None
     if "mask_w" in parameters:
         mask_logits = (middle @ parameters["mask_w"] + parameters["mask_b"])[..., 0]
-    return Output(features=pooled, logits=logits, mask_logits=mask_logits)
+    method_logits = None
+    if "method_w" in parameters:
+        method_logits = seen @ parameters["method_w"] + parameters["method_b"]
+    return Output(pooled, logits, mask_logits, method_logits)
 
 
-def _maps(p: Parameters, images: Any, *, fitting: bool) -> tuple[Any, Any]:
+def _maps(p: Parameters, images: Any, seed: Any) -> tuple[Any, Any]:
+    fitting = seed is not None
     x = (images - MEAN) / STD
     x = bias_silu(_convolved(x, p["stem_w"], 2), p["stem_b"], fused=fitting)
     middle = None
-    for block in blocks():
-        x = _block(p, block, x, fitting=fitting)
+    for number, block in enumerate(blocks(), start=1):
+        x = _block(p, block, x, _seed(seed, number))
         if block.name == MASK_AFTER:
             middle = x
     return bias_silu(_convolved(x, p["top_w"]), p["top_b"], fused=fitting), middle
 
 
-def _block(p: Parameters, block: Block, x: Any, *, fitting: bool) -> Any:
-    name, start = block.name, x
+def _block(p: Parameters, block: Block, x: Any, seed: Any) -> Any:
+    name, start, fitting = block.name, x, seed is not None
     if block.expand > 1:
         x = bias_silu(_convolved(x, p[name + "expand_w"]), p[name + "expand_b"], fused=fitting)
     x = depthwise(x, p[name + "dw_w"], block.stride, fused=fitting)
@@ -166,9 +181,14 @@ def _block(p: Parameters, block: Block, x: Any, *, fitting: bool) -> Any:
     if not block.is_residual:
         return x
     if fitting and block.drop > 0:
-        keep = tf.floor(1 - block.drop + tf.random.uniform([tf.shape(x)[0], 1, 1, 1]))
-        x = x * keep / (1 - block.drop)
+        drawn = tf.random.stateless_uniform([tf.shape(x)[0], 1, 1, 1], seed)
+        x = x * tf.floor(1 - block.drop + drawn) / (1 - block.drop)
     return x + start
+
+
+def _seed(seed: Any, number: int) -> Any:
+    """A seed of its own for each place where something is drawn."""
+    return None if seed is None else seed + tf.constant([0, number], seed.dtype)
 
 
 def _convolved(x: Any, kernel: Any, stride: int = 1) -> Any:

@@ -27,14 +27,15 @@ class _Part(BaseModel):
 class NetworkPart(_Part):
     """What is fitted."""
 
-    kind: Literal["baseline", "efficientnet_b0"]
+    kind: Literal["baseline", "efficientnet_b0", "folded_b0"]
     size: int = Field(default=128, ge=16, le=512)  #: side of its input in pixels
     init: Literal["imagenet", "none"] = "none"  #: what `--init` is unless it is given
 
 
-class DataPart(_Part):
-    """What it is fitted on."""
+class CropsPart(_Part):
+    """Fitted on crops that `fimq train prepare` made."""
 
+    kind: Literal["crops"] = "crops"
     #: `label`: fake or real; `collection`: the names that the data set gives.
     by: Literal["label", "collection"] = "label"
     classes: tuple[str, ...] = ()  #: of `collection`, in their order; empty: all there are
@@ -49,6 +50,33 @@ class DataPart(_Part):
         return self
 
 
+class PoolPart(_Part):
+    """Pairs of one kind of picture."""
+
+    pairs: int = Field(ge=1)  #: that are made
+    share: float = Field(gt=0, le=1)  #: of every batch
+    seed: int
+
+
+class BranchesPart(_Part):
+    """Fits that start from the end of the first one, and whose weights are averaged."""
+
+    count: int = Field(ge=1, le=16)
+    epochs: int = Field(ge=1)
+    ema: float = Field(gt=0, lt=1)
+    seed: int  #: of the first; the others count on
+
+
+class PairsPart(_Part):
+    """Fitted on pairs of our own making, from real faces alone."""
+
+    kind: Literal["pairs"]
+    steps: int = Field(ge=1)  #: that make an epoch
+    portraits: PoolPart
+    clips: PoolPart
+    branches: BranchesPart | None = None
+
+
 class Recipe(_Part):
     """One way to make a model."""
 
@@ -59,7 +87,7 @@ class Recipe(_Part):
     time: str  #: what it takes, on which machine
     expect: str  #: what comes out
     network: NetworkPart
-    data: DataPart
+    data: CropsPart | PairsPart = Field(discriminator="kind")
     alterations: Alterations = Alterations()
     fit: Plan
 
@@ -85,7 +113,13 @@ class Recipe(_Part):
     def changed(
         self, *, classes: str | None = None, epochs: int | None = None, split: str | None = None
     ) -> Self:
-        """The recipe with what a command line says otherwise; `classes` as `A,B` or `all`."""
+        """The recipe with what a command line says otherwise; `classes` as `A,B` or `all`.
+
+        Raises:
+            RecipeInvalid: it would not hold together, or is not fitted on crops.
+        """
+        if not isinstance(self.data, CropsPart):
+            raise RecipeInvalid(f"{self.name} is not fitted on crops: fimq train make {self.name}")
         facts = self.model_dump()
         if classes is not None:
             names = () if classes == "all" else tuple(n.strip() for n in classes.split(","))

