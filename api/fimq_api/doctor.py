@@ -24,6 +24,7 @@ from fimq.embedded.stack import Stack
 from fimq.errors import FimqError
 from fimq.ledger import presence
 from fimq.ledger.database import Ledger
+from fimq.ledger.presence import Presence
 from fimq.ledger.tables import SCHEMA
 from fimq.logs import redact
 from fimq.models import face_models, registry
@@ -31,6 +32,8 @@ from fimq.settings import Settings
 from fimq.store.base import open_store
 
 _NEEDED = ("av", "opencv-python-headless", "openvino", "celery", "redis", "sqlalchemy")
+#: How the hints of some errors end.
+_ASK_ME = "See: fimq doctor"
 #: The first look on a machine with a GPU builds engines, which may take minutes.
 _EXAMINATION_S = 600
 #: They install the same module; mediapipe brings one that needs the libraries of a desktop.
@@ -55,13 +58,24 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, the plain things first."""
     yield _python()
     yield from _packages()
-    yield _ledger(settings)
-    yield _queue(settings)
-    yield _workers(settings)
-    yield _store(settings)
+    yield from services(settings)
     yield from _models(settings)
     yield from _worker_side(settings)
     yield from _limits(settings)
+
+
+def services(settings: Settings) -> Iterator[Finding]:
+    """Look at what may be on other machines: ledger, queue, workers and store."""
+    ledger, workers = _ledger(settings)
+    yield ledger
+    yield _queue(settings)
+    yield workers
+    yield _store(settings)
+
+
+def of_error(what: str, error: FimqError) -> Finding:
+    """An error's own words, but for the advice to ask the doctor."""
+    return Finding(what, "bad", error.message, error.hint.removesuffix(_ASK_ME).rstrip())
 
 
 def _python() -> Finding:
@@ -99,15 +113,22 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _ledger(settings: Settings) -> Finding:
+def _ledger(settings: Settings) -> tuple[Finding, Finding]:
+    """The ledger, and the workers that it knows."""
     try:
         with closing(Ledger(settings.ledger)) as ledger:
             if ledger.schema() is None and settings.embedded_ledger:
-                return Finding("ledger", "ok", f"{ledger.shown}: empty, made at the first submit")
+                says = f"{ledger.shown}: empty, made at the first submit"
+                return Finding("ledger", "ok", says), _workers(settings, [], first=True)
             ledger.check_schema()
-            return Finding("ledger", "ok", f"{ledger.shown}: schema {SCHEMA}")
+            found = Finding("ledger", "ok", f"{ledger.shown}: schema {SCHEMA}")
+            with ledger.read() as session:
+                first = not presence.anybody(session)
+            alive = presence.alive(ledger, within=2 * settings.lease_seconds)
     except FimqError as error:
-        return Finding("ledger", "bad", error.message, error.hint)
+        unknown = Finding("workers", "note", "not known: the ledger cannot be asked")
+        return of_error("ledger", error), unknown
+    return found, _workers(settings, alive, first=first)
 
 
 def _queue(settings: Settings) -> Finding:
@@ -115,7 +136,7 @@ def _queue(settings: Settings) -> Finding:
         try:
             binary = valkey.binary()
         except FimqError as error:
-            return Finding("queue", "bad", error.message, error.hint)
+            return of_error("queue", error)
         runs = valkey.answers(settings.broker_socket)
         return Finding(
             "queue",
@@ -129,6 +150,10 @@ def _queue(settings: Settings) -> Finding:
         with Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
             facts = client.info("server")
             policy = _eviction(client)
+    except TypeError:
+        # The client's own words would quote it.
+        says = f"{shown}: its URL has a parameter that the client does not know"
+        return Finding("queue", "bad", says, "Correct FIMQ_BROKER_URL")
     except (RedisError, OSError, ValueError) as error:
         return Finding("queue", "bad", f"{shown}: {error}", "Start it, or check FIMQ_BROKER_URL")
     says = f"{shown}: Redis {facts.get('redis_version', '?')}"
@@ -145,19 +170,15 @@ def _eviction(client: Redis) -> str:
         return "its maxmemory-policy is not told"
 
 
-def _workers(settings: Settings) -> Finding:
-    try:
-        with closing(Ledger(settings.ledger)) as ledger:
-            known = ledger.schema() is not None
-            alive = presence.alive(ledger, within=2 * settings.lease_seconds) if known else []
-    except FimqError as error:
-        return Finding("workers", "bad", error.message, error.hint)
+def _workers(settings: Settings, alive: list[Presence], *, first: bool) -> Finding:
     if alive:
         return Finding("workers", "ok", ", ".join(f"{row.host}:{row.pid}" for row in alive))
     if settings.embedded_queue:
         state = Stack(settings).state()
         says = "the private one runs" if state.worker_pid else "the private one starts when needed"
         return Finding("workers", "ok", says)
+    if first:
+        return Finding("workers", "note", "none was started yet", "Start one: fimq worker")
     return Finding("workers", "bad", "none is alive", "Run: fimq worker")
 
 
@@ -165,7 +186,7 @@ def _store(settings: Settings) -> Finding:
     try:
         return Finding("store", "ok", open_store(settings.store, **settings.cache).check())
     except FimqError as error:
-        return Finding("store", "bad", error.message, error.hint)
+        return of_error("store", error)
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
@@ -173,11 +194,11 @@ def _models(settings: Settings) -> Iterator[Finding]:
         face_models.verify(settings.face_models)
         yield Finding("face models", "ok", f"verified in {settings.face_models}")
     except FimqError as error:
-        yield Finding("face models", "bad", error.message, error.hint)
+        yield of_error("face models", error)
     try:
         package = registry.find(settings.model, settings.installed_models)
     except FimqError as error:
-        yield Finding("model", "bad", error.message, error.hint)
+        yield of_error("model", error)
         return
     if package is None:
         yield Finding("model", "bad", f"{settings.model}: not here", "See: fimq models list")
@@ -211,6 +232,7 @@ def _worker_side(settings: Settings) -> Iterator[Finding]:
         yield Finding("worker", "bad", last, "Run: fimq worker --slots 1")
         return
     for row in json.loads(answer.stdout):
+        row["hint"] = row["hint"].removesuffix(_ASK_ME).rstrip()
         yield Finding(**row)
 
 

@@ -17,14 +17,16 @@ import structlog
 
 #: Libraries whose `info` says nothing that our own lines do not.
 _CHATTY = ("celery", "kombu", "alembic", "amqp")
-#: The password before the last @ of the host's part, and one that is given as a parameter.
-_SECRET_IN_URL = re.compile(r"(\w+://[^:/@\s]*):[^/\s]+@")
-_SECRET_PARAMETER = re.compile(r"(?i)([?&][a-z_]*(?:password|secret|token|key)=)[^&\s]+")
+#: User and password before the last @ of a URL with a host: written badly, one can hold
+#: anything but a blank. A file's path begins with a slash, and may hold an @ of its own.
+_USER_IN_URL = re.compile(r"(\w+://)(?!/)\S*@")
+#: A secret that is given as a parameter, and what comes after: it may be a part of it.
+_SECRET_PARAMETER = re.compile(r"(?i)([?&][a-z_]*(?:password|secret|token|key)=)\S+")
 
 
 def redact(text: str) -> str:
-    """Replace the password of every URL in `text`."""
-    return _SECRET_PARAMETER.sub(r"\1***", _SECRET_IN_URL.sub(r"\1:***@", text))
+    """Replace user, password and secret parameters of every URL in `text`."""
+    return _SECRET_PARAMETER.sub(r"\1***", _USER_IN_URL.sub(r"\1***@", text))
 
 
 def _redact_event(

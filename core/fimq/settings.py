@@ -23,13 +23,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from fimq import addresses
 from fimq.errors import UsageError
 
 PREFIX = "FIMQ_"
 Lane = Literal["urgent", "standard", "archive"]
 #: Lanes in the order in which workers serve them.
 LANES: tuple[Lane, ...] = get_args(Lane)
-_BROKERS = ("redis://", "rediss://", "redis+socket://")
 _PLACES = (
     "data_dir",
     "state_dir",
@@ -53,7 +53,12 @@ class Settings(BaseSettings):
     """Every setting of fimq. Sizes are bytes, times are seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        # A traceback would else quote a URL with its password.
+        hide_input_in_errors=True,
     )
 
     # --- where things live; a relative path is one of the folder in which fimq was called
@@ -204,21 +209,17 @@ class Settings(BaseSettings):
     @field_validator("store_url")
     @classmethod
     def _whole_store(cls, value: str | None) -> str | None:
-        return None if value is None else _whole_url(value, "file://")
+        return None if value is None else addresses.store_url(value)
 
     @field_validator("ledger_url")
     @classmethod
     def _whole_ledger(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None:
-            return None
-        return SecretStr(_whole_url(value.get_secret_value(), "sqlite:///"))
+        return None if value is None else SecretStr(addresses.ledger_url(value.get_secret_value()))
 
     @field_validator("broker_url")
     @classmethod
     def _known_broker(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(_BROKERS):
-            raise ValueError(f"a queue's URL begins with {' or '.join(_BROKERS)}")
-        return value
+        return None if value is None else SecretStr(addresses.queue_url(value.get_secret_value()))
 
     @classmethod
     def settings_customise_sources(
@@ -299,14 +300,6 @@ class Settings(BaseSettings):
     def segment_length(self, lane: str) -> float:
         """Seconds of video in one segment of `lane`."""
         return self.archive_segment_seconds if lane == "archive" else self.segment_seconds
-
-
-def _whole_url(url: str, scheme: str) -> str:
-    """A URL of a file, with its path made absolute."""
-    path = url.removeprefix(scheme)
-    if path == url or not path or path.startswith((":", "/")):
-        return url
-    return f"{scheme}{Path(path).absolute()}"
 
 
 class _TomlSource(PydanticBaseSettingsSource):

@@ -80,4 +80,4 @@ class RuntimeUnusable(RuntimeMissing):
     """The runtime is installed, but cannot be used on this machine."""
 
     code = "runtime_unusable"
-    hint = "See: fimq doctor, and docs/gpu.md"
+    hint = "docs/gpu.md says what it needs. See: fimq doctor"

@@ -18,7 +18,7 @@ class StoreUnusable(ServiceError):
     """The store of the videos cannot be used."""
 
     code = "store_unusable"
-    hint = "Check FIMQ_STORE_URL and its rights, then: fimq doctor"
+    hint = "Check FIMQ_STORE_URL and its rights. See: fimq doctor"
 
 
 class CacheUnusable(ServiceError):
@@ -32,14 +32,14 @@ class BrokerUnreachable(ServiceError):
     """The queue cannot be reached."""
 
     code = "broker_unreachable"
-    hint = "Nothing was lost: jobs are kept and will be offered again. Check: fimq doctor"
+    hint = "Nothing was lost: jobs are kept and will be offered again. See: fimq doctor"
 
 
 class LedgerUnreachable(ServiceError):
     """The database cannot be reached."""
 
     code = "ledger_unreachable"
-    hint = "Check FIMQ_LEDGER_URL and: fimq doctor"
+    hint = "Check FIMQ_LEDGER_URL, and that its server runs. See: fimq doctor"
 
 
 class LedgerDriverMissing(LedgerUnreachable):

@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sqlalchemy import URL, Connection, Engine, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from fimq import addresses
 from fimq.errors import LedgerNewer, LedgerOutdated, LedgerUnreachable, ServiceError
 from fimq.ledger import postgres, sqlite
 from fimq.ledger.tables import SCHEMA
 from fimq.logs import redact
+from fimq.settings import SettingsInvalid
 
 
 class Database(Protocol):
@@ -38,6 +40,9 @@ class Database(Protocol):
     def meaning(self, error: DBAPIError) -> type[ServiceError] | None:
         """What an error says of the database; None where it is a fault of ours."""
 
+    def said(self, error: DBAPIError) -> str:
+        """The driver's words, in one short line; the whole is the error's cause."""
+
 
 class Ledger:
     """One database, opened once a process."""
@@ -50,17 +55,16 @@ class Ledger:
             pool_size: transactions that may be open at once; two more in a rush.
 
         Raises:
-            LedgerUnreachable: the URL names no database that this installation can use.
+            SettingsInvalid: the URL is none of a ledger's.
+            LedgerUnreachable: its folder cannot be made.
             LedgerDriverMissing: it is on PostgreSQL, and psycopg is not installed.
         """
         try:
-            self.url = make_url(url)
+            self.url = make_url(addresses.ledger_url(url))
             self._database = _kind(self.url)
             self.engine = self._database.open_engine(self.url, pool_size)
-        except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
-            # The error of a URL that cannot be read may quote it; its secrets go nowhere.
-            why = error if isinstance(error, ImportError) else type(error).__name__
-            raise LedgerUnreachable(f"FIMQ_LEDGER_URL cannot be used ({why})") from error
+        except (ArgumentError, ValueError) as error:
+            raise SettingsInvalid(f"FIMQ_LEDGER_URL: {error}") from error
         except OSError as error:
             raise LedgerUnreachable(f"cannot make the ledger's folder: {error}") from error
 
@@ -96,7 +100,7 @@ class Ledger:
         except DBAPIError as error:
             if (meaning := self._database.meaning(error)) is None:
                 raise
-            why = " ".join(str(error.orig).split())
+            why = self._database.said(error)
             raise meaning(f"cannot use the ledger at {self.shown}: {why}") from error
 
     @property

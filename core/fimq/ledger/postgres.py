@@ -50,32 +50,21 @@ _MIGRATION_LOCK = 0x66696D71
 _SERVER_STATES = ("25006", "25P03", "42501", "3D000", "XX")
 
 
-def normal(url: URL) -> URL:
-    """The URL with the driver that fimq uses, whichever way it is written.
-
-    Raises:
-        LedgerUnreachable: it names another driver.
-    """
-    name, _, driver = url.drivername.partition("+")
-    if name not in NAMES or driver not in {"", "psycopg"}:
-        raise LedgerUnreachable(f"FIMQ_LEDGER_URL: {url.drivername} is not used; postgresql:// is")
-    return url.set(drivername=_DRIVER)
-
-
 def open_engine(url: URL, pool_size: int) -> Engine:
     """An engine on a server; nothing is connected yet.
 
     Raises:
         LedgerDriverMissing: psycopg, or the libpq that it needs, is not installed.
-        LedgerUnreachable: the URL names another driver.
+        ValueError: the URL has a parameter that libpq does not know.
     """
-    url = normal(url)
+    url = url.set(drivername=_DRIVER)
     if importlib.util.find_spec("psycopg") is None:
         raise LedgerDriverMissing
     own = {name: value for name, value in _CONNECT.items() if name not in url.query}
     if url.query.get(_PREPARE) == "off":
         own[_PREPARE] = None
     try:
+        _check_parameters(url)
         return create_engine(
             url.difference_update_query([_PREPARE]),
             pool_size=pool_size,
@@ -86,6 +75,15 @@ def open_engine(url: URL, pool_size: int) -> Engine:
         )
     except ImportError as error:
         raise LedgerDriverMissing(f"psycopg cannot be used: {error}".splitlines()[0]) from error
+
+
+def _check_parameters(url: URL) -> None:
+    # libpq would quote it in the first transaction: it may be the end of a password.
+    from psycopg.pq import Conninfo  # noqa: PLC0415 - only who uses PostgreSQL has it
+
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    if set(url.query) - known - {_PREPARE}:
+        raise ValueError("it has a parameter that PostgreSQL's libpq does not know")
 
 
 def options(*, write: bool) -> dict[str, Any]:
@@ -118,3 +116,10 @@ def meaning(error: DBAPIError) -> type[ServiceError] | None:
     if known or error.connection_invalidated or state.startswith(_SERVER_STATES):
         return LedgerUnreachable
     return None
+
+
+def said(error: DBAPIError) -> str:
+    """What went wrong, without libpq's question, its advice and the other addresses it tried."""
+    first = next(iter(str(error.orig).strip().splitlines()), type(error.orig).__name__)
+    # Before that stands what it was connecting to, which the ledger's URL says.
+    return " ".join(first.rpartition(" failed: ")[2].split()).removeprefix("FATAL: ")

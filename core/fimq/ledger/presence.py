@@ -160,6 +160,11 @@ def workers(session: Session, *, within: float) -> list[Presence]:
     ]
 
 
+def anybody(session: Session) -> bool:
+    """Whether a worker ever served this ledger: the row of the last one stays."""
+    return session.scalar(select(Worker.id).limit(1)) is not None
+
+
 def alive(ledger: Ledger, *, within: float) -> list[Presence]:
     """Workers that beat within so many seconds and did not stop."""
     with ledger.read() as session:

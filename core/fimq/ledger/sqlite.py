@@ -8,13 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import (
-    ArgumentError,
-    DatabaseError,
-    DBAPIError,
-    InterfaceError,
-    OperationalError,
-)
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 
 from fimq.errors import LedgerDamaged, LedgerUnreachable, ServiceError
 
@@ -27,13 +21,8 @@ def open_engine(url: URL, pool_size: int) -> Engine:
     """An engine on a database file, whose folder is made.
 
     Raises:
-        ArgumentError: the URL names no file, or another kind of database.
         OSError: the folder cannot be made.
     """
-    if url.get_backend_name() != "sqlite":
-        raise ArgumentError("neither SQLite nor PostgreSQL")
-    if url.database in {None, "", ":memory:"}:
-        raise ArgumentError("a ledger in memory would end with its process")
     # What others submitted is nobody else's business on this machine.
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(
@@ -62,6 +51,11 @@ def meaning(error: DBAPIError) -> type[ServiceError] | None:
         return LedgerUnreachable
     # SQLite says so, with no class of its own, of files that are no database.
     return LedgerDamaged if type(error) is DatabaseError else None
+
+
+def said(error: DBAPIError) -> str:
+    """SQLite's words, which are short."""
+    return " ".join(str(error.orig).split())
 
 
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:

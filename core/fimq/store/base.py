@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from fimq import addresses
 from fimq.errors import UsageError
-from fimq.logs import redact
 
 #: What a killed submit left is removed when it is so old: no upload takes two days.
 LEFTOVER_SECONDS = 2 * 24 * 3600
@@ -38,7 +38,7 @@ class StoreUnknown(UsageError):
     """There is no store for this URL."""
 
     code = "store_unknown"
-    hint = "FIMQ_STORE_URL takes file:///path/to/folder or s3://bucket/prefix"
+    hint = f"FIMQ_STORE_URL takes {addresses.STORE_FORMS}"
 
 
 class StorePackageMissing(UsageError):
@@ -124,10 +124,12 @@ def open_store(url: str, *, cache_dir: Path | None = None, cache_bytes: int = 0)
     # Implementations know the base; and only who uses S3 waits for its packages.
     from fimq.store.folder import FolderStore  # noqa: PLC0415
 
+    try:
+        url = addresses.store_url(url)
+    except ValueError as error:
+        raise StoreUnknown(f"no store for this URL: {error}") from error
     if url.startswith("file://"):
         return FolderStore(Path(url.removeprefix("file://")))
-    if not url.startswith("s3://"):
-        raise StoreUnknown(f"no store for {redact(url)}")
     try:
         from fimq.store.s3 import S3Store  # noqa: PLC0415
     except ModuleNotFoundError as error:

@@ -30,7 +30,7 @@ from s3fs import S3FileSystem
 
 from fimq.errors import FileChanged, StoreChanged, StoreMissing, StoreUnusable
 from fimq.logs import redact
-from fimq.store.base import LEFTOVER_SECONDS, Check, Stored, StoreUnknown, go_on
+from fimq.store.base import LEFTOVER_SECONDS, Check, Stored, go_on
 from fimq.store.content import Hashes, hashed, in_place_key, in_place_path, key_of, opened, write
 
 #: What is sent or fetched in one request, and held in memory meanwhile.
@@ -55,16 +55,8 @@ class S3Store:
     """Objects lie at `prefix/ab/cd/<sha256>` in one bucket."""
 
     def __init__(self, url: str) -> None:
-        """Keep bucket and prefix; nothing is connected before the first request.
-
-        Raises:
-            StoreUnknown: the URL names no bucket, or says more than bucket and prefix.
-        """
-        if "@" in url:
-            raise StoreUnknown("a store's URL carries no credentials: they are AWS_... variables")
+        """Keep bucket and prefix; nothing is connected before the first request."""
         parts = urlsplit(url)
-        if not parts.netloc or ":" in parts.netloc or parts.query or parts.fragment:
-            raise StoreUnknown("no store for this s3:// URL: it takes a bucket and a prefix only")
         self.bucket = parts.netloc
         self.prefix = "".join(f"{part}/" for part in parts.path.split("/") if part)
         self._hashes = Hashes()

@@ -18,7 +18,7 @@ from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
 from fimq.ledger.submission import Request
 from fimq.ledger.tables import Job, Step, Worker
-from fimq.settings import Settings
+from fimq.settings import Settings, SettingsInvalid
 from fimq_api.cli.main import main
 from fimq_worker.holding import Holding
 from fimq_worker.measures import Measures
@@ -70,9 +70,9 @@ class TestUrl:
         ledger.check_schema()
         ledger.close()
 
-    def test_another_driver_is_named(self) -> None:
-        with pytest.raises(LedgerUnreachable, match="asyncpg is not used") as caught:
-            Ledger("postgresql+asyncpg://fimq:secret@db/fimq")
+    def test_a_parameter_that_nobody_knows_is_refused_and_not_repeated(self) -> None:
+        with pytest.raises(SettingsInvalid, match="FIMQ_LEDGER_URL") as caught:
+            Ledger("postgresql://fimq@db/fimq?password=long&secret=x")
         assert "secret" not in caught.value.message
 
     def test_without_psycopg_one_line_says_what_to_install(
