@@ -171,3 +171,18 @@ class PairsMissing(TrainingError):
     code = "pairs_missing"
     hint = "Make them: fimq train make fimq-default DATA OUT"
     exit_status = 2
+
+
+class PredictionsDamaged(TrainingError):
+    """The predictions cannot be read."""
+
+    code = "predictions_damaged"
+    hint = "Make them again: fimq train evaluate"
+
+
+class LabelsUnfit(TrainingError):
+    """The labels do not fit the videos."""
+
+    code = "labels_unfit"
+    hint = "A line a video: its file name, and real or the name of the manipulation."
+    exit_status = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fimq_training.commands.evaluate import evaluate
 from fimq_training.commands.fit import fit
 from fimq_training.commands.make import make
 from fimq_training.commands.recipes import recipes
@@ -19,5 +20,5 @@ def train() -> None:
     """
 
 
-for command in (recipes, weights, split, audit_command, fit, make):
+for command in (recipes, weights, split, audit_command, fit, evaluate, make):
     train.add_command(command)

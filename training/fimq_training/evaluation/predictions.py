@@ -1,0 +1,111 @@
+"""Predictions: the scores that a model gave to crops, beside what the crops are.
+
+A file (`predictions.parquet`) of its own, so that a figure can be drawn again, or another one,
+without the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from fimq.errors import CropsMissing, PredictionsDamaged
+from fimq_training.crops.pictures import picture
+from fimq_training.crops.table import Crop, CropTable
+
+#: Crops uint8 [N, size, size, 3] to class scores [N, K] that add up to 1.
+Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is measured: a fit, or a package."""
+
+    name: str
+    classes: tuple[str, ...]
+    manipulated: tuple[bool, ...]  #: of each class
+    size: int  #: side of its input in pixels
+    scorer: Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Class scores of crops."""
+
+    crops: Sequence[Crop]
+    classes: tuple[str, ...]
+    manipulated: tuple[bool, ...]  #: of each class
+    scores: NDArray[np.float64]  #: [N, K]
+
+    @classmethod
+    def make(
+        cls,
+        table: CropTable,
+        model: Model,
+        altered: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+    ) -> Self:
+        """Score every crop; `altered` is done to each before.
+
+        Raises:
+            CropsMissing: there are none.
+            CropsDamaged: a file is missing.
+        """
+        if not len(table):
+            raise CropsMissing("There are no crops on this side of the split")
+        parts = []
+        for start in range(0, len(table), BATCH):
+            pictures = [picture(table, c, model.size) for c in table.crops[start : start + BATCH]]
+            if altered is not None:
+                pictures = [altered(one) for one in pictures]
+            parts.append(model.scorer(np.stack(pictures)))
+        return cls(table.crops, model.classes, model.manipulated, np.concatenate(parts))
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """Whether each crop is manipulated."""
+        return np.array([crop.manipulated for crop in self.crops], np.bool_)
+
+    @property
+    def manipulated_scores(self) -> NDArray[np.float64]:
+        """The sum over the manipulated classes, as a manifest has it: [N]."""
+        total: NDArray[np.float64] = self.scores[:, np.array(self.manipulated)].sum(1)
+        return total
+
+    def write(self, path: Path) -> None:
+        """Write keys and scores, whole or not at all."""
+        columns = {name: self.scores[:, i] for i, name in enumerate(self.classes)}
+        facts = {
+            name: str(int(flag)) for name, flag in zip(self.classes, self.manipulated, strict=True)
+        }
+        table = pa.table({"key": [crop.key for crop in self.crops], **columns})
+        part = path.with_suffix(".part")
+        pq.write_table(table.replace_schema_metadata(facts), part)
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path, table: CropTable) -> Self:
+        """Read what `write` wrote; the crops come from their own table.
+
+        Raises:
+            PredictionsDamaged: it cannot be read.
+            CropsMissing: a crop is not in the table.
+        """
+        try:
+            stored = pq.ParquetFile(path).read()
+            keys = stored["key"].to_pylist()
+            classes = tuple(name for name in stored.column_names if name != "key")
+            facts = stored.schema.metadata or {}
+            manipulated = tuple(facts[name.encode()] == b"1" for name in classes)
+            scores = np.stack([stored[name].to_numpy() for name in classes], 1)
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise PredictionsDamaged(f"{path} cannot be read") from error
+        rows = {crop.key: crop for crop in table.rows(keys).crops}
+        return cls([rows[key] for key in keys], classes, manipulated, scores)
