@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from fimq import logs
 from fimq.errors import FimqError
-from fimq.models import registry
 from fimq.models.package import ModelPackage
+from fimq.models.registry import open_registry
 from fimq.settings import Settings, load_settings
 from fimq_worker.runtimes import parity
 from fimq_worker.runtimes.base import Runtime
@@ -71,8 +71,8 @@ def main() -> None:
     given = parser.parse_args()
     logs.configure("error")
     settings = load_settings()
-    package = registry.find(given.model, settings.installed_models)
-    assert package, f"no model {given.model}"
+    with open_registry(settings) as registry:
+        package = registry.open(registry.find(settings.tenant, given.model))
     runners = list(load_all(settings, package))
     golden = package.golden.crops
     crops = np.tile(golden, (-(-max(SIZES) // len(golden)), 1, 1, 1))

@@ -20,9 +20,11 @@ import fimq
 import fimq_api
 import fimq_worker
 from fimq.errors import FimqError
+from fimq.ledger.models import Promoted
 from fimq.ledger.presence import Presence
 from fimq.ledger.reading import Listed
 from fimq.ledger.stats import Stats
+from fimq.models.listing import ListedModel
 from fimq.models.manifest import Manifest
 from fimq.policy.rules import Policy
 from fimq.settings import PREFIX, Settings
@@ -39,6 +41,8 @@ _LINES: dict[str, tuple[str, Any]] = {
     "worker": ("`fimq workers --json`", Presence),
     "stats": ("`fimq stats --json`", Stats),
     "policy": ("`fimq policies list --json`", Policy),
+    "model": ("`fimq models list --json` and `fimq models import --json`", ListedModel),
+    "promotion": ("`fimq models promote`, `rollback` and `history`, with `--json`", Promoted),
     "manifest": ("`fimq models show --json`", Manifest),
 }
 _PRECEDENCE = """\

@@ -14,7 +14,7 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.submission import Content, Request
 from fimq.ledger.tables import Job, Step
 
-REQUEST = Request(model_sha256="m" * 64, policy_version=1)
+REQUEST = Request(package_sha256="m" * 64, policy_version=1)
 
 
 def content(number: int) -> Content:
@@ -24,7 +24,8 @@ def content(number: int) -> Content:
 def verdict(*_: Any) -> Any:
     columns = {
         "outcome": "not_applicable", "reason": "no_face", "score": None, "counts": {},
-        "coverage": 1.0, "segments": [], "model": {"sha256": "m" * 64}, "policy": {"version": 1},
+        "coverage": 1.0, "segments": [],
+        "model": {"package_sha256": "m" * 64}, "policy": {"version": 1},
         "sampling": "every:25", "runtime": {}, "versions": {}, "notes": [],
     }  # fmt: skip
     return columns, [], {}

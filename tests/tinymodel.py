@@ -62,6 +62,7 @@ def write_package(
     *,
     golden_change: float = 0.0,
     content: bytes | None = None,
+    name: str | None = None,
     version: str = "1",
     matrix: np.ndarray | None = None,
 ) -> Path:
@@ -76,7 +77,7 @@ def write_package(
     scores = expected(crops, matrix) + np.float32(golden_change)
     np.savez(folder / "golden.npz", crops=crops, scores=scores)
     facts = {
-        "name": f"tiny-{kind}",
+        "name": name or f"tiny-{kind}",
         "version": version,
         "sha256": hashlib.sha256(content).hexdigest(),
         "input": {"size": SIZE},

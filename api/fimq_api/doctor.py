@@ -27,7 +27,8 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.presence import Presence
 from fimq.ledger.tables import SCHEMA
 from fimq.logs import redact
-from fimq.models import face_models, registry
+from fimq.models import face_models
+from fimq.models.registry import open_registry
 from fimq.settings import Settings
 from fimq.store.base import open_store
 
@@ -196,12 +197,10 @@ def _models(settings: Settings) -> Iterator[Finding]:
     except FimqError as error:
         yield of_error("face models", error)
     try:
-        package = registry.find(settings.model, settings.installed_models)
+        with open_registry(settings) as registry:
+            package = registry.open(registry.find(settings.tenant, settings.model))
     except FimqError as error:
         yield of_error("model", error)
-        return
-    if package is None:
-        yield Finding("model", "bad", f"{settings.model}: not here", "See: fimq models list")
         return
     manifest = package.manifest
     yield Finding(

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         default=None, description="Folder of the face models; unset: data_dir/face-models."
     )
     models_dir: Path | None = Field(
-        default=None, description="Folder of installed models; unset: data_dir/models."
+        default=None, description="Folder of this machine's own models; unset: data_dir/models."
     )
     engines_dir: Path | None = Field(
         default=None,
@@ -279,7 +279,7 @@ class Settings(BaseSettings):
 
     @property
     def installed_models(self) -> Path:
-        """Folder of models installed beside the built-in one."""
+        """Folder of models of this machine alone, beside the one in the wheel."""
         return self.models_dir or self.data_dir / "models"
 
     @property

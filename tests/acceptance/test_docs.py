@@ -14,6 +14,7 @@ import pytest
 
 from clips import Clip
 from fimq.identifiers import short
+from tinymodel import write_package
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -76,6 +77,7 @@ def test_docs_name_many_commands() -> None:
     assert len(COMMANDS) > 25
 
 
+@pytest.mark.timeout(400)  # Some fifty commands, one after the other.
 def test_every_command_in_docs_and_help_works(installation, scene: Path, face_models: Path) -> None:
     """One installation, every command once; each starts from jobs of every kind."""
     for path in scene.iterdir():
@@ -84,6 +86,9 @@ def test_every_command_in_docs_and_help_works(installation, scene: Path, face_mo
     cut = installation.folder / "cut.mp4"
     cut.write_bytes(Clip(frames=50).write(installation.folder / "whole.mp4").read_bytes()[:500])
     wheel = _wheel(installation.folder, face_models)
+    # Commands come in the order of their letters: `card` before `import`.
+    write_package(installation.folder / "fimq-b1", name="fimq-b1", version="1.0.0")
+    installation.run("models", "import", "fimq-b1")
 
     failures = []
     for command in COMMANDS:

@@ -67,17 +67,21 @@ class Bucket:
         """Multipart uploads that are open."""
         return self._ask("GET", f"/{self.name}?uploads").count("<UploadId>")
 
-    def write(self, key: str, body: bytes) -> None:
-        """Put bytes there as somebody else would."""
-        self._ask("PUT", f"/{self.name}/videos/{key}", body)
+    def write(self, key: str, body: bytes, *, says: str | None = None) -> None:
+        """Put bytes there as somebody else would, or with our note that their hash is `says`."""
+        note = {"x-amz-meta-sha256": says} if says else {}
+        self._ask("PUT", f"/{self.name}/videos/{key}", body, note)
 
     def remove(self) -> None:
         for key in self.objects():
             self._ask("DELETE", f"/{self.name}/{key}")
         self._ask("DELETE", f"/{self.name}")
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> str:
-        status, _, answer = self.gateway.forward(method, path, {"Authorization": _SIGNED}, body)
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, more: dict[str, str] | None = None
+    ) -> str:
+        headers = {"Authorization": _SIGNED} | (more or {})
+        status, _, answer = self.gateway.forward(method, path, headers, body)
         assert status < 300, answer
         return answer.decode()
 

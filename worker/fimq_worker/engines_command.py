@@ -7,7 +7,7 @@ import json
 import click
 
 from fimq import logs
-from fimq.errors import ModelMissing, RuntimeNotInstalled, UsageError
+from fimq.errors import RuntimeNotInstalled, UsageError
 from fimq.settings import load_settings
 
 
@@ -37,15 +37,14 @@ def build(*, wanted: str, model: str | None) -> None:
 
     Example: fimq engines build --for SM89
     """
-    from fimq.models import registry  # noqa: PLC0415 - NumPy is slow
+    from fimq.models.registry import open_registry  # noqa: PLC0415 - NumPy is slow
     from fimq_worker.runtimes.base import NoSuchPrecision  # noqa: PLC0415
     from fimq_worker.runtimes.tensorrt.flavour import TENSORRT_RTX  # noqa: PLC0415
 
     settings = load_settings(model=model)
     logs.configure("warning", settings.log_format)
-    package = registry.find(settings.model, settings.installed_models)
-    if package is None:
-        raise ModelMissing(f"there is no model {settings.model!r} here")
+    with open_registry(settings) as registry:
+        package = registry.open(registry.find(settings.tenant, settings.model))
     try:
         trt = TENSORRT_RTX.load()
     except RuntimeNotInstalled as error:

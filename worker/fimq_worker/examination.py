@@ -10,9 +10,9 @@ import sys
 from typing import Any
 
 from fimq import logs
-from fimq.errors import FimqError, RuntimeMissing, RuntimeNotInstalled
-from fimq.models import registry
+from fimq.errors import FimqError, ModelMissing, RuntimeMissing, RuntimeNotInstalled
 from fimq.models.package import ModelPackage
+from fimq.models.registry import open_registry
 from fimq.settings import Settings, load_settings
 from fimq_worker.child.client import ChildPool
 from fimq_worker.runtimes.choose import AUTO, RUNTIMES, choose
@@ -37,11 +37,12 @@ def _finding(what: str, state: str, says: str, hint: str = "") -> dict[str, Any]
 
 def _runtimes(settings: Settings, model: str) -> list[dict[str, Any]]:
     try:
-        package = registry.find(model, settings.installed_models)
+        with open_registry(settings) as registry:
+            package = registry.open(registry.find(settings.tenant, model))
+    except ModelMissing as error:
+        return [_finding("runtime", "note", error.message, error.hint)]
     except FimqError as error:
         return [_finding("runtime", "bad", error.message, error.hint)]
-    if package is None:
-        return [_finding("runtime", "note", f"no model {model} to run", "See: fimq models list")]
     rows: list[dict[str, Any]] = []
     judges: list[str] = []
     absent: list[str] = []

@@ -147,7 +147,7 @@ class WorkerProcess:
     def _warm(self, analyst: Analyst) -> None:
         """Load the default model before the first job asks for it; an engine may take minutes."""
         try:
-            analyst.classifiers.get(self.settings.model)
+            analyst.warm()
         except FimqError as error:
             # The jobs that need it will fail with the same words.
             log.warning("model not loaded", code=error.code, error=error.message)

@@ -23,7 +23,7 @@ from fimq_api.cli import words
 from fimq_api.cli.house import House, open_house
 from fimq_api.cli.main import print_error
 from fimq_api.cli.options import Command
-from fimq_api.cli.submit import installed_sha256
+from fimq_api.cli.submit import installed_package
 from fimq_api.cli.verdicts import print_table
 from fimq_api.cli.waiting import let_go, wait
 
@@ -57,7 +57,7 @@ def demo(*, videos: tuple[Path, ...]) -> int:
                 videos = tuple(make_clips(folder / "clips"))
         request = Request(
             model=house.settings.model,
-            model_sha256=installed_sha256(house.settings),
+            package_sha256=installed_package(house),
             policy=find_policy(house.settings.policy).name,
             sampling=f"every:{house.settings.every}",
             min_samples=house.settings.min_samples,

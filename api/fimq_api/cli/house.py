@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fimq import logs
 from fimq.embedded.stack import Stack
@@ -15,6 +16,9 @@ from fimq.ledger.tables import SCHEMA
 from fimq.settings import Settings, load_settings
 from fimq.store.base import Store, open_store
 
+if TYPE_CHECKING:
+    from fimq.models.registry import Registry
+
 
 @dataclass(frozen=True, slots=True)
 class House:
@@ -24,6 +28,17 @@ class House:
     ledger: Ledger
     store: Store
     stack: Stack
+
+    def registry(self, *, cached: bool = True) -> Registry:
+        """The models that can judge, as this machine finds them.
+
+        Past the cache of the store, it tells what is damaged there and not here.
+        """
+        # NumPy takes a tenth of a second to import; few commands look at models.
+        from fimq.models.registry import Registry  # noqa: PLC0415
+
+        store = self.store if cached else open_store(self.settings.store)
+        return Registry(self.ledger, store, self.settings.installed_models)
 
     def ring(self, steps: list[tuple[str, str]]) -> None:
         """Start what is missing and tell workers of steps that were committed before.

@@ -37,7 +37,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "up": ("fimq_api.cli.stack", "up", "Start the private queue and worker."),
     "down": ("fimq_api.cli.stack", "down", "Stop the private queue and worker."),
-    "models": ("fimq_api.cli.models", "models", "Models: list, show, verify, fetch face models."),
+    "models": (
+        "fimq_api.cli.models",
+        "models",
+        "Models: list, show, verify, import, promote, roll back; fetch face models.",
+    ),
     "engines": (
         "fimq_worker.engines_command",
         "engines",

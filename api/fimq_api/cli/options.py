@@ -55,6 +55,14 @@ class Tag(click.ParamType[tuple[str, str]]):
         return key, rest
 
 
+def as_json_line(row: Any) -> str:
+    """A dataclass as one line of `--json`."""
+    # Pydantic is slow to import; help needs none of it.
+    from pydantic import TypeAdapter  # noqa: PLC0415
+
+    return TypeAdapter(type(row)).dump_json(row).decode()
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 timeout_option = click.option(
     "--timeout", type=click.FloatRange(min=0), help="Wait so many seconds at most."

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fimq.document import error_document, job_document
-from fimq.errors import DeletedMeanwhile, FimqError, ModelMissing, ServiceError, UsageError
+from fimq.errors import DeletedMeanwhile, FimqError, ModelError, ServiceError, UsageError
 from fimq.intake import shown, take_in
 from fimq.ledger import reading
 from fimq.ledger.submission import Request, Submitted
@@ -74,8 +74,8 @@ class _Submission:
         if self.house.settings.embedded_queue:
             # The worker will be on this machine: what it lacks is better said now.
             face_models.verify(self.house.settings.face_models)
-            if installed_sha256(self.house.settings) is None:
-                raise ModelMissing(f"there is no model {self.house.settings.model!r} here")
+            settings = self.house.settings
+            self.house.registry().find(settings.tenant, settings.model)
         request = self._request()
         for path in files:
             try:
@@ -109,7 +109,7 @@ class _Submission:
         return Request(
             lane=given["lane"],
             model=settings.model,
-            model_sha256=installed_sha256(settings),
+            package_sha256=installed_package(self.house),
             policy=policy.name,
             policy_version=policy.version,
             sampling=sampling,
@@ -201,10 +201,16 @@ class _Submission:
             return [job_document(reading.record(session, job.job_id)) for _, job in self.accepted]
 
 
-def installed_sha256(settings: Any) -> str | None:
-    """The hash of the model that would judge now, or None where it is not installed."""
-    # Reads one small JSON file; the worker verifies the bytes before it loads them.
-    from fimq.models.registry import find_manifest  # noqa: PLC0415
+def installed_package(house: House) -> str | None:
+    """The hash of what would judge now if nothing was promoted, or None where that is not here.
 
-    manifest = find_manifest(settings.model, settings.installed_models)
-    return manifest.sha256 if manifest else None
+    The worker verifies the bytes before it loads them.
+    """
+    from fimq.models.registry import Registry  # noqa: PLC0415 - NumPy is slow
+
+    settings = house.settings
+    try:
+        here = Registry(None, house.store, settings.installed_models)
+        return here.find(settings.tenant, settings.model).package_sha256
+    except ModelError:
+        return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fimq.errors.analysis import AnalysisError
-from fimq.errors.base import FimqError
+from fimq.errors.base import FimqError, UsageError
+from fimq.errors.services import ServiceError
 
 
 class ModelError(AnalysisError):
@@ -27,10 +28,38 @@ class ModelInvalid(ModelError):
 
 
 class ModelChanged(ModelError):
-    """Another build of the model was installed while this video was judged."""
+    """Parts of this video were judged by several models, some by an older fimq."""
 
     code = "model_changed"
-    hint = "Judge it again by one build."
+    hint = "Judge it again, when every worker is upgraded: fimq retry"
+
+
+class ModelDamaged(ServiceError):
+    """The model's object in the store is not what was imported (its hash differs)."""
+
+    code = "model_damaged"
+    hint = "Import it again, which mends it: fimq models import"
+
+
+class ModelAway(ServiceError):
+    """The model that this video is judged by is not on this machine."""
+
+    code = "model_away"
+    hint = "Another worker may have it; else import it, or: fimq retry"
+
+
+class VersionTaken(UsageError):
+    """There is another package of this name and version."""
+
+    code = "version_taken"
+    hint = "A version is never changed: give it another one in its manifest."
+
+
+class NothingToRollBack(UsageError):
+    """Nothing was promoted before what counts now."""
+
+    code = "nothing_to_roll_back"
+    hint = "See: fimq models history"
 
 
 class FinderMissing(ModelError):

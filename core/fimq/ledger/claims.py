@@ -35,6 +35,7 @@ class Claim:
     payload: dict[str, Any]
     options: dict[str, Any]
     model: str
+    package_sha256: str | None  #: of the model, once its plan is made
     policy: str
     sha256: str
     bytes: int
@@ -111,6 +112,7 @@ def claim(ledger: Ledger, step_id: str, worker_id: str, lease: float) -> Claim |
             payload=step.payload,
             options=job.options,
             model=job.model,
+            package_sha256=job.package_sha256,
             policy=job.policy,
             sha256=video.sha256,
             bytes=video.bytes,
@@ -214,10 +216,16 @@ def let_go(ledger: Ledger, held: Claim) -> None:
         )
 
 
-def record_plan(ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int) -> bool:
-    """Write what the probe found and how many samples are planned. False: the claim was lost.
+def record_plan(
+    ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int, *, package_sha256: str
+) -> bool:
+    """Write what the probe found, how many samples are planned, and the model that judges.
 
-    Its texts come from the video's metadata; what no database can ask through is replaced.
+    Every segment is judged by that model, whatever is promoted meanwhile. A plan that is made
+    again may choose another: nothing was judged yet. False: the claim was lost.
+
+    The probe's texts come from the video's metadata; what no database can ask through is
+    replaced.
     """
     with ledger.write() as session:
         video_id = session.scalar(select(Job.video_id).where(Job.id == held.job_id))
@@ -227,7 +235,11 @@ def record_plan(ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int
         lock_job(session, held.job_id)
         if not lock_steps(session, *held_by(held)):
             return False
-        session.execute(update(Job).where(Job.id == held.job_id).values(samples_planned=samples))
+        session.execute(
+            update(Job)
+            .where(Job.id == held.job_id)
+            .values(samples_planned=samples, package_sha256=package_sha256)
+        )
         session.execute(
             update(Video).where(Video.id == video_id).values(probe=storable_document(probe))
         )

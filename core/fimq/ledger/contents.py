@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fimq.ledger.tables import Job, Video
+from fimq.ledger.tables import Job, Model, Video
 
 
 def was_deleted(session: Session, sha256: str) -> bool:
@@ -19,6 +19,7 @@ def was_deleted(session: Session, sha256: str) -> bool:
 
 
 def is_needed(session: Session, store_key: str) -> bool:
-    """Whether a job of any tenant is about what lies under this key."""
+    """Whether a job of any tenant is about what lies under this key, or it is a model."""
     jobs = select(Job.id).join(Video, Video.id == Job.video_id).where(Video.store_key == store_key)
-    return session.scalar(jobs.limit(1)) is not None
+    models = select(Model.id).where(Model.store_key == store_key)
+    return any(session.scalar(which.limit(1)) is not None for which in (jobs, models))

@@ -25,7 +25,7 @@ from fimq.errors import (
     WrongState,
 )
 from fimq.identifiers import new_id
-from fimq.ledger import contents
+from fimq.ledger import contents, models
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
 from fimq.ledger.locks import lock_content
@@ -52,7 +52,8 @@ class Request:
 
     lane: str = "standard"
     model: str = "default"
-    model_sha256: str | None = None
+    #: what judges where nothing was promoted or imported under that name
+    package_sha256: str | None = None
     policy: str = "standard"
     policy_version: int | None = None
     sampling: str = "every:25"
@@ -68,14 +69,14 @@ class Request:
             "sampling": self.sampling,
             "min_samples": self.min_samples,
             "tags": dict(self.tags),
-            "model_sha256": self.model_sha256,
         }
 
     def digest(self, sha256: str) -> str:
         """The request as one hash: what must be equal under one idempotency key."""
-        # Which build of a model or policy is installed is not part of what the caller asked for.
-        installed = {"model_sha256": None, "policy_version": None}
-        asked = {**asdict(self), **installed, "sha256": sha256}
+        # Which build of a model or policy is installed, or promoted, is not part of what the
+        # caller asked for. The names are those that keys of earlier releases were hashed with.
+        asked = {**asdict(self), "model_sha256": None, "policy_version": None, "sha256": sha256}
+        del asked["package_sha256"]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -200,7 +201,9 @@ def _add_plan(session: Session, job: Job) -> str:
 
 def _known_verdict(session: Session, job: Job, request: Request) -> VerdictRow | None:
     """The newest verdict on the same content by the same model, policy and sampling."""
-    if request.model_sha256 is None:
+    promoted = models.find(session, job.tenant, request.model)
+    wanted = promoted.package_sha256 if promoted else request.package_sha256
+    if wanted is None:
         return None
     candidates = session.scalars(
         select(VerdictRow)
@@ -220,7 +223,7 @@ def _known_verdict(session: Session, job: Job, request: Request) -> VerdictRow |
             made_with.get(name) == request.options[name] for name in ("sampling", "min_samples")
         )
         same_rules = (
-            verdict.model.get("sha256") == request.model_sha256
+            verdict.model.get("package_sha256") == wanted
             and verdict.policy.get("version") == request.policy_version
         )
         if same_sampling and same_rules:

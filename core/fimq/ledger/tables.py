@@ -27,7 +27,7 @@ from fimq.ledger.clock import UtcTime, now
 from fimq.ledger.states import JobState, StepState
 
 #: The schema these tables are; the newest migration carries the same name.
-SCHEMA = "0003"
+SCHEMA = "0004"
 
 #: What is missing is NULL, not the JSON word null. JSON and not JSONB: nothing is searched by
 #: what is inside it, and JSONB refuses the \u0000 that a video's metadata may hold.
@@ -98,6 +98,8 @@ class Job(Table):
     lane: Mapped[str] = mapped_column(String(16))
     options: Mapped[dict[str, Any]]
     model: Mapped[str] = mapped_column(String(128))
+    #: of the package that judges it; set by its plan, so that all its segments agree
+    package_sha256: Mapped[str | None] = mapped_column(String(64))
     policy: Mapped[str] = mapped_column(String(128))
     state: Mapped[str] = mapped_column(String(16), default=JobState.QUEUED)
     error_code: Mapped[str | None] = mapped_column(String(64))
@@ -229,6 +231,42 @@ class Event(Table):
     offers: Mapped[int] = mapped_column(default=0)
     offered_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
+
+
+class Model(Table):
+    """One version of a model, imported; never changed."""
+
+    __tablename__ = "models"
+    __table_args__ = (UniqueConstraint("tenant", "name", "version"),)
+
+    id: Mapped[str] = _key()
+    name: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64))
+    package_sha256: Mapped[str] = mapped_column(String(64))
+    store_key: Mapped[str] = mapped_column(Text)
+    object_sha256: Mapped[str] = mapped_column(String(64))
+    manifest: Mapped[dict[str, Any]]
+    imported_at: Mapped[datetime] = mapped_column(default=now())
+    imported_by: Mapped[str] = mapped_column(Text)
+
+
+class Promotion(Table):
+    """What an alias means from here on; the newest row of an alias counts."""
+
+    __tablename__ = "promotions"
+    __table_args__ = (UniqueConstraint("tenant", "alias", "ordinal"),)
+
+    id: Mapped[str] = _key()
+    alias: Mapped[str] = mapped_column(String(64))
+    ordinal: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(16))
+    #: NULL: what the alias meant before anything was promoted
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))
+    #: the row that a rollback from here returns to; 0: to before the first; NULL: to nothing
+    back_to: Mapped[int | None]
+    promoted_at: Mapped[datetime] = mapped_column(default=now())
+    promoted_by: Mapped[str] = mapped_column(Text)
 
 
 class Worker(Table):

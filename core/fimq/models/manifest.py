@@ -19,7 +19,8 @@ from fimq.policy.pooling import expit, logit
 
 FILE_NAME = "manifest.json"
 #: Names and versions become folder names, so they hold nothing that a path could mean.
-PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+PLAIN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+PlainName = Annotated[str, Field(pattern=f"^{PLAIN}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -110,14 +111,25 @@ class Manifest(_Part):
             ModelInvalid: it is not a manifest, or does not hold together.
         """
         try:
-            return cls.model_validate_json(file.read_bytes())
+            content = file.read_bytes()
         except OSError as error:
             raise ModelMissing(folder=str(file.parent)) from error
+        return cls.parse(content, str(file.parent))
+
+    @classmethod
+    def parse(cls, content: bytes, place: str) -> Manifest:
+        """Return the manifest that a file of this content is.
+
+        Raises:
+            ModelInvalid: it is not a manifest, or does not hold together.
+        """
+        try:
+            return cls.model_validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or FILE_NAME
             raise ModelInvalid(
-                f"The model's manifest is wrong: {where}: {first['msg']}", folder=str(file.parent)
+                f"The model's manifest is wrong: {where}: {first['msg']}", where=place
             ) from error
 
     @property

@@ -1,4 +1,4 @@
-"""Model packages: the folder that a worker loads a model from.
+"""Model packages: what a worker loads a model from, proved to be what it says.
 
     model.onnx     uint8 (N, size, size, 3) in, class probabilities (N, K) out
     manifest.json  what it is (`manifest`)
@@ -12,19 +12,18 @@ is loaded by path, so that no file can change between the check and the load.
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fimq.errors import ModelInvalid, ModelMissing
-from fimq.models.manifest import FILE_NAME, Manifest
-
-#: No golden file of a sound package is larger; a damaged one may claim anything.
-_MOST_GOLDEN_BYTES: Final = 256 * 2**20
+from fimq.errors import ModelInvalid
+from fimq.models.files import MOST, PackageFiles
+from fimq.models.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,50 +38,57 @@ class Golden:
 class ModelPackage:
     """A verified model, ready to be given to a runtime."""
 
-    folder: Path
     manifest: Manifest
     onnx: bytes
     golden: Golden
+    card: str
+    sha256: str  #: of the package: of all four files
 
     @classmethod
     def open(cls, folder: Path) -> ModelPackage:
-        """Read and verify a package.
+        """Read and verify the package in a folder.
 
         Raises:
             ModelMissing: there is no package in this folder.
             ModelInvalid: a file is damaged, or is not what the manifest says.
         """
-        manifest = Manifest.read(folder / FILE_NAME)
-        network = _read(folder / "model.onnx")
-        if hashlib.sha256(network).hexdigest() != manifest.sha256:
+        return cls.of(PackageFiles.from_folder(folder))
+
+    @classmethod
+    def of(cls, files: PackageFiles) -> ModelPackage:
+        """Verify the files of a package.
+
+        Raises:
+            ModelInvalid: a file is damaged, or is not what the manifest says.
+        """
+        manifest = Manifest.parse(files.manifest, files.where)
+        if hashlib.sha256(files.network).hexdigest() != manifest.sha256:
             raise ModelInvalid(
                 f"The hash of {manifest.label}'s model.onnx is not its manifest's",
-                folder=str(folder),
+                where=files.where,
             )
-        return cls(folder, manifest, network, _golden(folder / "golden.npz", manifest))
+        golden = _golden(files.golden, manifest, files.where)
+        return cls(manifest, files.network, golden, _card(files), files.sha256)
 
 
-def _read(file: Path) -> bytes:
+def _card(files: PackageFiles) -> str:
     try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ModelMissing(f"The model has no {file.name}", folder=str(file.parent)) from error
+        return files.card.decode()
+    except UnicodeDecodeError as error:
+        raise ModelInvalid("The model's card.md is no text", where=files.where) from error
 
 
-def _golden(file: Path, manifest: Manifest) -> Golden:
+def _golden(content: bytes, manifest: Manifest, where: str) -> Golden:
     """Golden crops in the shape that the manifest implies. Pickles are refused."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _MOST_GOLDEN_BYTES:
-                raise ModelInvalid("The model's golden.npz is too large", folder=str(file.parent))
-        with np.load(file, allow_pickle=False) as arrays:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            # A damaged one may claim anything.
+            if sum(entry.file_size for entry in archive.infolist()) > MOST["golden.npz"]:
+                raise ModelInvalid("The model's golden.npz is too large", where=where)
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             crops, scores = arrays["crops"], arrays["scores"]
-    except FileNotFoundError as error:
-        raise ModelMissing("The model has no golden.npz", folder=str(file.parent)) from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelInvalid(
-            "The model's golden.npz cannot be read", folder=str(file.parent)
-        ) from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelInvalid("The model's golden.npz cannot be read", where=where) from error
     size, count = manifest.input.size, len(crops)
     fits = (
         count > 0
@@ -93,7 +99,5 @@ def _golden(file: Path, manifest: Manifest) -> Golden:
         and bool(np.isfinite(scores).all())
     )
     if not fits:
-        raise ModelInvalid(
-            "The model's golden.npz does not fit its manifest", folder=str(file.parent)
-        )
+        raise ModelInvalid("The model's golden.npz does not fit its manifest", where=where)
     return Golden(crops, scores)

@@ -1,73 +1,187 @@
-"""The registry: which models are here, by the names that jobs use.
+"""The registry: which model a name means now, and its verified bytes.
 
-`default` is the model inside the wheel, unless a folder of that name was installed over it.
-Every other name is a folder in the installed models.
+A name is an alias, such as `default`, or `name@version`. What was imported into the ledger
+goes first: it is the same for every machine, and its package is one object in the store.
+Then come the folders of this machine and the model inside the wheel (`installed`), which is
+what `default` means until something is promoted.
+
+A job asks by name once, when it is planned, and from then on by the package's hash. Nothing
+is given out whose hash is not the one that was asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, TypeVar
 
-from fimq.errors import ModelInvalid
-from fimq.models.manifest import FILE_NAME, Manifest
+from sqlalchemy.orm import Session
+
+from fimq.errors import (
+    ModelAway,
+    ModelDamaged,
+    ModelInvalid,
+    ModelMissing,
+    StoreChanged,
+    StoreMissing,
+)
+from fimq.ledger import models
+from fimq.ledger.database import Ledger
+from fimq.ledger.tables import Model
+from fimq.models import installed
+from fimq.models.files import MOST_ARCHIVE, PackageFiles
+from fimq.models.manifest import PLAIN
 from fimq.models.package import ModelPackage
+from fimq.settings import Settings
+from fimq.store.base import Store, open_store
 
-DEFAULT = "default"
-_BUILT_IN = Path(__file__).parent / DEFAULT
+_REFERENCE: Final = re.compile(rf"{PLAIN}(@{PLAIN})?")
+#: As wide as the jobs' column.
+LONGEST: Final = 128
 
-
-def _folder(name: str, installed_models: Path) -> Path | None:
-    """Where a model lies. A name never becomes a path: it must be a folder that is listed."""
-    if name in {folder.name for folder in _folders(installed_models)}:
-        return installed_models / name
-    if name == DEFAULT and (_BUILT_IN / FILE_NAME).is_file():
-        return _BUILT_IN
-    return None
+_Answer = TypeVar("_Answer")
 
 
-def _folders(installed_models: Path) -> list[Path]:
-    if not installed_models.is_dir():
-        return []
-    return sorted(path for path in installed_models.iterdir() if (path / FILE_NAME).is_file())
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A model that can judge, and where its bytes lie."""
+
+    label: str  #: name@version
+    package_sha256: str
+    place: Model | Path  #: its row in the ledger, or a folder of this machine
 
 
-def find_manifest(name: str, installed_models: Path) -> Manifest | None:
-    """A model's manifest, without its bytes being read; None where there is no such model.
+class Registry:
+    """The models that a process on this machine can judge by."""
+
+    def __init__(self, ledger: Ledger | None, store: Store, installed_models: Path) -> None:
+        """Ask nobody yet.
+
+        Args:
+            ledger: where imported models are entered; None: there is none yet.
+            store: where their packages lie.
+            installed_models: the folder of this machine's own models.
+        """
+        self.ledger = ledger
+        self.store = store
+        self.installed_models = installed_models
+
+    def find(self, tenant: str, reference: str) -> Found:
+        """The model that a name means now.
+
+        Raises:
+            ModelMissing: there is none.
+            ModelInvalid: the one in this machine's folder is damaged.
+        """
+        if _REFERENCE.fullmatch(reference) is None or len(reference) > LONGEST:
+            raise ModelMissing(f"there is no model {reference[:LONGEST]!r} here")
+        model = self._ask(lambda session: models.find(session, tenant, reference))
+        if model is not None:
+            return found_of(model)
+        if "@" in reference:
+            for found in self.folders():
+                if found.label == reference:
+                    return found
+        elif folder := installed.folder_of(reference, self.installed_models):
+            return found_in(folder)
+        raise ModelMissing(f"there is no model {reference!r} here")
+
+    def pinned(self, tenant: str, package_sha256: str) -> Found:
+        """The model of this hash, by which a job is judged.
+
+        Raises:
+            ModelAway: it is not here; it may be on another machine.
+        """
+        model = self._ask(lambda session: models.of_package(session, tenant, package_sha256))
+        if model is not None:
+            return found_of(model)
+        for found in self.folders():
+            if found.package_sha256 == package_sha256:
+                return found
+        raise ModelAway(f"the model {package_sha256[:12]}, which judges this video, is not here")
+
+    def folders(self) -> Iterator[Found]:
+        """The sound models in folders of this machine, the default one first."""
+        for name in installed.names(self.installed_models):
+            folder = installed.folder_of(name, self.installed_models)
+            try:
+                if folder is not None:
+                    yield found_in(folder)
+            except (ModelInvalid, ModelMissing):
+                # Who asks for this one by its name is told.
+                continue
+
+    def open(self, found: Found) -> ModelPackage:
+        """The package of a model, every byte of it verified.
+
+        Raises:
+            ModelDamaged: the store has other bytes, or none.
+            ModelMissing, ModelInvalid: it is not what its manifest says.
+            ModelAway: the folder holds another model by now.
+            ServiceError: the store is away.
+        """
+        if isinstance(found.place, Path):
+            files = PackageFiles.from_folder(found.place)
+        else:
+            where = f"{found.label} in the store"
+            files = PackageFiles.from_archive(io.BytesIO(self.archive(found.place)), where)
+        package = ModelPackage.of(files)
+        if package.sha256 != found.package_sha256:
+            raise ModelAway(f"what lies here as {found.label} is another package by now")
+        return package
+
+    def archive(self, model: Model) -> bytes:
+        """The object of an imported model, as the store has it.
+
+        Raises:
+            ModelDamaged: the store has other bytes, or none.
+            ServiceError: the store is away.
+        """
+        label = models.label(model)
+        try:
+            with self.store.open(model.store_key, model.object_sha256) as source:
+                return source.read(MOST_ARCHIVE)
+        except StoreChanged as error:
+            raise ModelDamaged(f"the object of {label} in the store is damaged") from error
+        except StoreMissing as error:
+            raise ModelDamaged(f"the object of {label} is not in the store") from error
+
+    def _ask(self, question: Callable[[Session], _Answer | None]) -> _Answer | None:
+        if self.ledger is None:
+            return None
+        with self.ledger.read() as session:
+            return question(session)
+
+
+@contextmanager
+def open_registry(settings: Settings) -> Iterator[Registry]:
+    """The registry, for who has no ledger open. One that was never made has no models.
 
     Raises:
-        ModelInvalid: the manifest does not hold together.
+        LedgerUnreachable, LedgerOutdated, LedgerNewer: why not the ledger.
+        StoreUnknown: there is no such store.
     """
-    folder = _folder(name, installed_models)
-    return None if folder is None else Manifest.read(folder / FILE_NAME)
+    with closing(Ledger(settings.ledger)) as ledger:
+        made = ledger.schema() is not None
+        if made:
+            ledger.check_schema()
+        store = open_store(settings.store, **settings.cache)
+        yield Registry(ledger if made else None, store, settings.installed_models)
 
 
-def find(name: str, installed_models: Path) -> ModelPackage | None:
-    """A model, verified; None where there is no such model.
+def found_of(model: Model) -> Found:
+    """An imported model."""
+    return Found(models.label(model), model.package_sha256, model)
+
+
+def found_in(folder: Path) -> Found:
+    """A model in a folder of this machine.
 
     Raises:
-        ModelInvalid: a file is damaged or is not what the manifest says.
+        ModelMissing, ModelInvalid: it is damaged.
     """
-    folder = _folder(name, installed_models)
-    return None if folder is None else ModelPackage.open(folder)
-
-
-def card(package: ModelPackage) -> str:
-    """A model's card, in Markdown.
-
-    Raises:
-        ModelInvalid: the package has none.
-    """
-    try:
-        return (package.folder / "card.md").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelInvalid(f"{package.manifest.label} has no card") from error
-
-
-def installed(installed_models: Path) -> Iterator[tuple[str, Manifest]]:
-    """Every model with the name that jobs use, the default one first."""
-    names = {folder.name for folder in _folders(installed_models)}
-    if DEFAULT not in names and (_BUILT_IN / FILE_NAME).is_file():
-        yield DEFAULT, Manifest.read(_BUILT_IN / FILE_NAME)
-    for name in sorted(names, key=lambda name: (name != DEFAULT, name)):
-        yield name, Manifest.read(installed_models / name / FILE_NAME)
+    return Found(installed.manifest_of(folder).label, installed.package_sha256(folder), folder)

@@ -117,14 +117,15 @@ def test_who_watches_for_a_time_gets_what_is_known(ledger, run) -> None:
 
 
 def test_a_known_verdict_has_the_date_when_it_was_made(ledger, run) -> None:
-    request = Request(model_sha256="m", policy_version=1)
+    request = Request(package_sha256="m", policy_version=1)
     made = submission.submit(ledger, VIDEO, request)
     held = claims.claim(ledger, made.step_id or "", "w", 30)
     assert held
     columns = {
         "outcome": "not_applicable", "reason": "no_face", "score": None, "coverage": 1.0,
         "counts": {"samples_planned": 1, "samples_decoded": 1, "samples_with_faces": 0},
-        "segments": [], "model": {"sha256": "m", "name": "tiny", "version": "1"},
+        "segments": [],
+        "model": {"sha256": "m", "package_sha256": "m", "name": "tiny", "version": "1"},
         "policy": {"version": 1}, "sampling": "every:25", "runtime": {}, "versions": {},
         "notes": [], "created_at": datetime(2020, 2, 2, tzinfo=UTC),
     }  # fmt: skip

@@ -48,7 +48,7 @@ ENDERS: dict[str, Actor] = {
     "fail_step": lambda ledger, held: completion.fail_step(
         ledger, held, Truncated(), final=True, executions=3, wait=0
     ),
-    "record_plan": lambda ledger, held: claims.record_plan(ledger, held, {}, 1),
+    "record_plan": lambda ledger, held: claims.record_plan(ledger, held, {}, 1, package_sha256="m"),
     "cancel": lambda ledger, held: completion.cancel(ledger, held.job_id),
 }
 
@@ -127,7 +127,7 @@ def test_who_needs_the_video_waits_for_it_before_it_touches_the_job(
     (video,) = [row.video_id for row in all_of(ledger, Job)]
     other.lock("videos", video)
     act = {
-        "record_plan": lambda: claims.record_plan(ledger, held, {}, 1),
+        "record_plan": lambda: claims.record_plan(ledger, held, {}, 1, package_sha256="m"),
         "delete": lambda: deletion.delete(ledger, held.job_id, remove=lambda _: None),
         "submit": lambda: submission.submit(ledger, content(0), REQUEST),
     }[actor]

@@ -63,7 +63,7 @@ def judge(
     }  # fmt: skip
     sample = {"frame_index": 0, "pts": 0, "time_s": 0.0, "state": "ok", "quality": {}}
     rows = SegmentRows([sample], [], {"packet_errors": 0})
-    assert claims.record_plan(ledger, held, probe or {"duration_s": 90.5}, 1)
+    assert claims.record_plan(ledger, held, probe or {"duration_s": 90.5}, 1, package_sha256="m")
     assert completion.complete_job(ledger, held, lambda *_: (columns, [], {}), rows=rows, samples=1)
 
 

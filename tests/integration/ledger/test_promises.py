@@ -29,13 +29,14 @@ from fimq.ledger.sweep import sweep
 from fimq.ledger.tables import Event, Job, Step, VerdictRow, Video
 
 VIDEO = Content("a" * 64, 10, "aa/aa/" + "a" * 64, "clip.mp4")
-REQUEST = Request(model_sha256="m" * 64, policy_version=1)
+REQUEST = Request(package_sha256="m" * 64, policy_version=1)
 
 
 def verdict(*_: Any) -> Any:
     columns = {
         "outcome": "not_applicable", "reason": "no_face", "score": None, "counts": {},
-        "coverage": 1.0, "segments": [], "model": {"sha256": "m" * 64}, "policy": {"version": 1},
+        "coverage": 1.0, "segments": [],
+        "model": {"package_sha256": "m" * 64}, "policy": {"version": 1},
         "sampling": "every:25", "runtime": {}, "versions": {}, "notes": [],
     }  # fmt: skip
     return columns, [], {}
@@ -86,7 +87,7 @@ class TestSubmit:
     def test_a_key_outlives_the_promotion_of_another_model(self, ledger: Ledger) -> None:
         first = submission.submit(ledger, VIDEO, REQUEST, idempotency_key="k")
         again = submission.submit(
-            ledger, VIDEO, Request(model_sha256="n" * 64), idempotency_key="k"
+            ledger, VIDEO, Request(package_sha256="n" * 64), idempotency_key="k"
         )
         assert (again.job_id, again.created) == (first.job_id, False)
 
@@ -112,8 +113,8 @@ class TestSubmit:
         "other",
         [
             replace(REQUEST, rescan=True),
-            replace(REQUEST, model_sha256="n" * 64),
-            replace(REQUEST, model_sha256=None),
+            replace(REQUEST, package_sha256="n" * 64),
+            replace(REQUEST, package_sha256=None),
             replace(REQUEST, policy_version=2),
             replace(REQUEST, sampling="every:5"),
         ],
@@ -183,7 +184,7 @@ class TestClaims:
 
     def test_progress_is_seen_while_a_step_is_in_work(self, ledger: Ledger) -> None:
         job, held = start(ledger)
-        claims.record_plan(ledger, held, {"codec": "h264"}, 8)
+        claims.record_plan(ledger, held, {"codec": "h264"}, 8, package_sha256="m")
         claims.report_progress(ledger, held, 3)
         with ledger.read() as session:
             state = reading.progress(session, [job])[job]

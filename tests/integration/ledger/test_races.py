@@ -279,7 +279,7 @@ class TestEnd:
             cancelled, done, _ = at_once(
                 partial(completion.cancel, ledger, job),
                 partial(completion.complete_job, ledger, held, verdict, rows=rows(0), samples=1),
-                partial(claims.record_plan, ledger, held, {}, 1),
+                partial(claims.record_plan, ledger, held, {}, 1, package_sha256="m"),
             )
             assert cancelled != done
             assert ends_once(ledger, job) == (JobState.CANCELLED if cancelled else JobState.DONE)

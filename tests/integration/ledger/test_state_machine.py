@@ -43,7 +43,7 @@ def _verdict(_session: Session, _job_id: str) -> Any:
         "counts": {},
         "coverage": 1.0,
         "segments": [],
-        "model": {"sha256": "m"},
+        "model": {"package_sha256": "m"},
         "policy": {"version": 1},
         "sampling": "every:25",
         "runtime": {},
@@ -88,7 +88,7 @@ class LedgerMachine(RuleBasedStateMachine):
         rescan=st.booleans(),
     )
     def submit(self, content: int, key: str | None, lane: str, rescan: bool) -> Any:
-        request = Request(lane=lane, model_sha256="m", policy_version=1, rescan=rescan)
+        request = Request(lane=lane, package_sha256="m", policy_version=1, rescan=rescan)
         stored = Content(f"{content:064d}", 10, f"key{content}", f"{content}.mp4")
         try:
             made = submission.submit(self.ledger, stored, request, idempotency_key=key)

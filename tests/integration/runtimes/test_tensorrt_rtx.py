@@ -13,7 +13,6 @@ import os
 import time
 from collections import Counter
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,8 @@ from structlog.testing import capture_logs
 
 import papergpu
 from fimq.errors import GpuLost, ModelInvalid, RuntimeUnusable
-from fimq.models import registry
+from fimq.models.installed import BUILT_IN
+from fimq.models.package import ModelPackage
 from fimq_api.cli.main import main
 from fimq_worker.runtimes.choose import choose
 from fimq_worker.runtimes.tensorrt.building import batches, build, parse
@@ -70,9 +70,7 @@ def without_gpu() -> None:
 
 @pytest.fixture(scope="module")
 def default() -> Any:
-    package = registry.find("default", Path("nowhere"))
-    assert package
-    return package
+    return ModelPackage.open(BUILT_IN)
 
 
 @pytest.fixture

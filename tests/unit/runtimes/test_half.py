@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -11,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fimq.errors import ModelInvalid
-from fimq.models import registry
+from fimq.models.installed import BUILT_IN
+from fimq.models.package import ModelPackage
 from fimq_worker.runtimes import parity
 from fimq_worker.runtimes.base import NoSuchPrecision
 from fimq_worker.runtimes.tensorrt.half import halved
@@ -26,9 +25,7 @@ EDGES = {
 
 @pytest.fixture(scope="module")
 def package():
-    found = registry.find("default", Path("nowhere"))
-    assert found
-    return found
+    return ModelPackage.open(BUILT_IN)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ from fimq.ledger import claims, completion
 from fimq.ledger.completion import SegmentRows
 from fimq.ledger.database import Ledger
 from fimq.ledger.tables import Job, Step
+from fimq.models.package import ModelPackage
+from fimq.models.registry import Registry
 from fimq.policy.rules import find_policy
 from fimq.settings import Settings
 from fimq.store.base import Store
@@ -53,6 +55,7 @@ class Analyst:
         self.ledger = ledger
         self.store = store
         self.measures = measures
+        self.registry = Registry(ledger, store, settings.installed_models)
         self.classifiers = Classifiers(settings, measures)
         self.children = ChildPool(settings)
         self.persistence = Persistence(settings.lease_seconds)
@@ -71,9 +74,12 @@ class Analyst:
 
     def plan(self, held: Held) -> list[str]:
         """Probe and plan a video; judge it at once if it is short. Returns steps to ring for."""
-        claim = held.claim
         # Before any decoding: without its model nothing of the job can be scored.
-        classifier = self.classifiers.get(claim.model)
+        with self._promoted(held) as classifier:
+            return self._plan(held, classifier)
+
+    def _plan(self, held: Held, classifier: Classifier) -> list[str]:
+        claim = held.claim
         with self._video(held) as (video, child):
             plan = child.plan(
                 video.fileno(),
@@ -85,7 +91,14 @@ class Analyst:
             )
             held.check()
             recorded = self.persistence.ask(
-                held, lambda: claims.record_plan(self.ledger, claim, plan.probe, plan.samples)
+                held,
+                lambda: claims.record_plan(
+                    self.ledger,
+                    claim,
+                    plan.probe,
+                    plan.samples,
+                    package_sha256=classifier.package_sha256,
+                ),
             )
             if not recorded:
                 raise Stopped
@@ -107,9 +120,8 @@ class Analyst:
     def segment(self, held: Held) -> list[str]:
         """Analyse one span. Returns the finish step if this was the last span."""
         claim = held.claim
-        classifier = self.classifiers.get(claim.model)
         span = Span.from_dict(claim.payload["span"])
-        with self._video(held) as (video, child):
+        with self._pinned(held) as classifier, self._video(held) as (video, child):
             rows = self._analyse(
                 held,
                 (video, child),
@@ -127,22 +139,65 @@ class Analyst:
 
     def finish(self, held: Held) -> list[str]:
         """Judge a video whose segments are all there."""
-        claim = held.claim
-        classifier = self.classifiers.get(claim.model)
-        planned, hashes = self.persistence.ask(held, lambda: self._scored(claim.job_id))
-        if hashes != {classifier.manifest.sha256}:
-            raise ModelChanged
-        self._end(held, classifier, planned, rows=None)
+        with self._pinned(held) as classifier:
+            planned, scored_by = self.persistence.ask(held, lambda: self._scored(held.claim.job_id))
+            ours = classifier.manifest.sha256, classifier.package_sha256
+            # A worker of an earlier release does not know what a job is bound to.
+            if not scored_by <= {ours, (ours[0], None)}:
+                raise ModelChanged
+            self._end(held, classifier, planned, rows=None)
         return []
 
-    def _scored(self, job_id: str) -> tuple[int, set[str]]:
-        """How many samples a job has, and the models that scored them."""
+    def _scored(self, job_id: str) -> tuple[int, set[tuple[str, str | None]]]:
+        """How many samples a job has, and the networks and packages that scored them."""
         with self.ledger.read() as session:
             planned = session.get_one(Job, job_id).samples_planned
             reports = session.scalars(
                 select(Step.report).where(Step.job_id == job_id, Step.report.is_not(None))
             )
-            return planned, {report["model_sha256"] for report in reports if report}
+            return planned, {
+                (report["model_sha256"], report.get("package_sha256"))
+                for report in reports
+                if report
+            }
+
+    @contextmanager
+    def _promoted(self, held: Held) -> Iterator[Classifier]:
+        """The model that the job's name for it means now."""
+        claim = held.claim
+        found = self.persistence.ask(held, lambda: self.registry.find(claim.tenant, claim.model))
+        with self.classifiers.use(
+            found.package_sha256, lambda: self.registry.open(found)
+        ) as classifier:
+            yield classifier
+
+    @contextmanager
+    def _pinned(self, held: Held) -> Iterator[Classifier]:
+        """The model that the job was planned with, whatever is promoted by now."""
+        tenant, package_sha256 = held.claim.tenant, held.claim.package_sha256
+        if package_sha256 is None:
+            # Planned by a worker of an earlier release.
+            with self._promoted(held) as classifier:
+                yield classifier
+            return
+
+        def find() -> ModelPackage:
+            found = self.persistence.ask(held, lambda: self.registry.pinned(tenant, package_sha256))
+            return self.registry.open(found)
+
+        with self.classifiers.use(package_sha256, find) as classifier:
+            yield classifier
+
+    def warm(self) -> None:
+        """Load the model that judges now, before the first job asks for it.
+
+        Raises:
+            ModelError: it cannot judge here; jobs that need it will fail with the same words.
+            ServiceError: who knows it is away.
+        """
+        found = self.registry.find(self.settings.tenant, self.settings.model)
+        with self.classifiers.use(found.package_sha256, lambda: self.registry.open(found)):
+            return
 
     def _end(
         self, held: Held, classifier: Classifier, planned: int, *, rows: SegmentRows | None
@@ -150,6 +205,7 @@ class Analyst:
         judgement = Judgement(
             claim=held.claim,
             manifest=classifier.manifest,
+            package_sha256=classifier.package_sha256,
             policy=find_policy(held.claim.policy),
             runtime=classifier.facts(),
             planned=planned,
@@ -305,6 +361,7 @@ class _Rows:
         return {
             "sampling": sampling,
             "model_sha256": self.classifier.manifest.sha256,
+            "package_sha256": self.classifier.package_sha256,
             "fimq": fimq.__version__,
             "finder": self.finder,
             "runtime": self.classifier.choice.runtime_facts(),

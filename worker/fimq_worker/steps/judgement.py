@@ -37,6 +37,7 @@ class Judgement:
 
     claim: Claim
     manifest: Manifest
+    package_sha256: str
     policy: Policy
     runtime: dict[str, Any]
     planned: int
@@ -136,6 +137,7 @@ class Judgement:
                 "name": manifest.name,
                 "version": manifest.version,
                 "sha256": manifest.sha256,
+                "package_sha256": self.package_sha256,
                 "experimental": manifest.experimental,
                 "thresholds": {
                     "high_precision": manifest.thresholds.high_precision,
