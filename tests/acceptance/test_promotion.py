@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from awkward import FILM
-from fimq.ledger.tables import Job, Model, Step
-from installation import Installation, installed, until, worker_of
+from fimq.ledger.tables import Job, Model, Step, VerdictRow
+from installation import PATIENCE_S, Installation, installed, until, worker_of
 from tinymodel import SEES_BLUE, weights, write_package
 
 #: Every frame of it is looked at, in segments of a second.
@@ -108,6 +108,33 @@ def test_a_worker_that_comes_later_goes_on_with_the_model_of_the_video(site: Sit
     with worker_of(site.installation):
         assert version(site.ended(job)) == "1"
     assert {step.executions for step in site.installation.rows(Step)} == {0}
+
+
+def test_sixteen_submissions_amid_promotions_are_each_judged_by_one_model(site: Site) -> None:
+    installation = site.installation
+    folder = installation.folder
+    films = [replace(FILM, frames=60 + n).write(folder / f"{n}.mp4") for n in range(16)]
+    installation.environment["FIMQ_SEGMENT_SECONDS"] = "0.8"
+    changes = (("promote", "tiny-binary@2"), ("rollback",), ("promote", "tiny-binary@2"))
+    with worker_of(installation):
+        submits = [
+            installation.start("submit", *films[half::2], "--every", "1", "--json")
+            for half in range(2)
+        ]
+        for change in changes:
+            site.change(*change)
+        for submit in submits:
+            submit.communicate(timeout=PATIENCE_S)
+            assert submit.returncode == 0
+        until(lambda: len(installation.rows(Job, state="done")) == 16, "the end of all")
+    assert {step.executions for step in installation.rows(Step)} == {0}
+    verdicts = installation.rows(VerdictRow)
+    assert len(verdicts) == 16
+    for verdict in verdicts:
+        pinned = installation.job(verdict.job_id).package_sha256
+        assert verdict.model["package_sha256"] == pinned
+        reports = [step.report for step in installation.steps(verdict.job_id) if step.report]
+        assert {report["package_sha256"] for report in reports} == {pinned}
 
 
 def test_damaged_bytes_judge_nothing_and_fail_nothing_until_they_are_mended(site: Site) -> None:

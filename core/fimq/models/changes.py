@@ -10,13 +10,21 @@ import io
 import re
 from collections.abc import Callable
 
-from fimq.errors import ModelInvalid, ModelMissing, StoreChanged, UsageError, VersionTaken
+from fimq.errors import (
+    ModelInvalid,
+    ModelMissing,
+    NothingToRollBack,
+    StoreChanged,
+    UsageError,
+    VersionTaken,
+)
 from fimq.identifiers import new_id
 from fimq.ledger import models
 from fimq.ledger.database import Ledger
 from fimq.ledger.models import Promoted
 from fimq.ledger.tables import Model
 from fimq.ledger.texts import storable_document
+from fimq.models import installed
 from fimq.models.files import MOST_ARCHIVE, PackageFiles
 from fimq.models.manifest import PLAIN
 from fimq.models.network_file import check_whole
@@ -105,13 +113,16 @@ class Changes:
         """Let an alias mean what it meant before, once its object was verified.
 
         Raises:
-            NothingToRollBack: nothing counted before what counts now.
+            NothingToRollBack: nothing counted before what counts now, so that jobs which wait
+                would find no model.
             ModelDamaged: that one's object is not what was imported.
         """
         with self.ledger.read() as session:
             target = models.before(session, self.tenant, alias)
         if target is not None:
             self.registry.archive(target)
+        elif installed.folder_of(alias, self.registry.installed_models) is None:
+            raise NothingToRollBack(f"nothing was {alias!r} before it was promoted")
         models.roll_back(self.ledger, self.tenant, alias, by=self.by)
         return self.history(alias)[0]
 

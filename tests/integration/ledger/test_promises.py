@@ -91,6 +91,13 @@ class TestSubmit:
         )
         assert (again.job_id, again.created) == (first.job_id, False)
 
+    def test_a_request_is_hashed_as_by_the_first_release(self) -> None:
+        """Or a key that was used before an upgrade is refused after it."""
+        asked = Request(model="x", package_sha256="m", tags={"a": "b"}, external_id="e")
+        assert asked.digest("0" * 64) == (
+            "4704009a7ce989cada124a19c93451fda406c2d0e8d30d375daf31b81d3f94d0"
+        )
+
     def test_the_same_content_is_one_video_and_its_verdict_is_known(self, ledger: Ledger) -> None:
         first = finish(ledger)
         again = submission.submit(ledger, VIDEO, REQUEST)

@@ -272,6 +272,16 @@ class TestPromotion:
         with pytest.raises(NothingToRollBack):
             three.roll_back("default")
 
+    def test_a_name_that_meant_nothing_before_is_not_taken_from_jobs_that_wait(
+        self, registry, three
+    ) -> None:
+        three.promote(ONE, "trial", unproved)
+        three.promote(TWO, "trial", unproved)
+        three.roll_back("trial")
+        with pytest.raises(NothingToRollBack):
+            three.roll_back("trial")
+        assert means(registry, "trial") == ONE
+
     def test_the_history_is_only_added_to(self, ledger, three) -> None:
         three.promote(ONE, "default", unproved)
         three.promote(TWO, "default", unproved)
