@@ -185,7 +185,7 @@ def _workers(settings: Settings, alive: list[Presence], *, first: bool) -> Findi
 
 def _store(settings: Settings) -> Finding:
     try:
-        return Finding("store", "ok", open_store(settings.store, **settings.cache).check())
+        return Finding("store", "ok", open_store(settings.store, **settings.store_options).check())
     except FimqError as error:
         return of_error("store", error)
 

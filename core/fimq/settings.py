@@ -268,9 +268,14 @@ class Settings(BaseSettings):
         return self.store_url or f"file://{self.data_dir / 'store'}"
 
     @property
-    def cache(self) -> dict[str, Any]:
-        """How a store elsewhere is read on this machine: arguments of `open_store`."""
-        return {"cache_dir": self.cache_dir, "cache_bytes": self.cache_bytes}
+    def store_options(self) -> dict[str, Any]:
+        """How the store is used on this machine: arguments of `open_store`."""
+        return {
+            "cache_dir": self.cache_dir,
+            "cache_bytes": self.cache_bytes,
+            # A folder that was named and is not there is a mount that is not there.
+            "make": self.store_url is None,
+        }
 
     @property
     def face_models(self) -> Path:

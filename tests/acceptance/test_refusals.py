@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -33,6 +34,26 @@ def installation(
 
 
 # --- refused at submit
+
+
+def test_a_store_that_is_not_mounted_takes_nothing_and_nobody_works_on_it(
+    installation: Installation, tmp_path: Path
+) -> None:
+    away = tmp_path / "mount" / "store"
+    told = {"FIMQ_STORE_URL": f"file://{away}", "FIMQ_BROKER_URL": "redis://127.0.0.1:1"}
+    elsewhere = replace(installation, environment=installation.environment | told)
+    clip = Clip(frames=10).write(tmp_path / "clip.mp4")
+    for command in (("submit", clip), ("submit", "--in-place", clip), ("worker",)):
+        ran = elsewhere.run(*command)
+        assert ran.returncode == 5, ran.stderr
+        assert f"there is no folder {away}  [store_folder_missing]" in ran.stderr
+        assert "mkdir -p" in ran.stderr
+    (findings,) = elsewhere.documents("doctor")
+    (store,) = (finding for finding in findings if finding["what"] == "store")
+    assert (store["state"], "mkdir -p" in store["hint"]) == ("bad", True)
+    assert not away.parent.exists()
+    assert installation.run("list", "--json").stdout == ""
+
 
 TEXTS = {
     "list.m3u8": b"#EXTM3U\n#EXTINF:9,\nhttp://127.0.0.1/a.ts\n",

@@ -130,7 +130,7 @@ def _blank(text: str, side: int) -> Picture:
 
 
 def _write(path: Path, job_ids: Sequence[str], settings: Settings) -> None:
-    ledger, store = Ledger(settings.ledger), open_store(settings.store, **settings.cache)
+    ledger, store = Ledger(settings.ledger), open_store(settings.store, **settings.store_options)
     children = ChildPool(settings)
     try:
         sheet = draw([strip_of(job_id, ledger, store, children) for job_id in job_ids])

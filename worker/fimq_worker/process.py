@@ -91,7 +91,8 @@ class WorkerProcess:
         app = make_app(settings)
         doorbell = CeleryDoorbell(app)
         measures = Measures()
-        store = open_store(settings.store, **settings.cache)
+        store = open_store(settings.store, **settings.store_options)
+        store.find()
         with ExitStack() as ends:
             analyst = ends.enter_context(Analyst(settings, ledger, store, measures))
             if settings.metrics is not None:

@@ -37,7 +37,8 @@ class House:
         # NumPy takes a tenth of a second to import; few commands look at models.
         from fimq.models.registry import Registry  # noqa: PLC0415
 
-        store = self.store if cached else open_store(self.settings.store)
+        past = self.settings.store_options | {"cache_dir": None}
+        store = self.store if cached else open_store(self.settings.store, **past)
         return Registry(self.ledger, store, self.settings.installed_models)
 
     def ring(self, steps: list[tuple[str, str]]) -> None:
@@ -97,6 +98,8 @@ def open_house(**overrides: object) -> Iterator[House]:
 
             upgrade(ledger)
         ledger.check_schema()
-        yield House(settings, ledger, open_store(settings.store, **settings.cache), Stack(settings))
+        yield House(
+            settings, ledger, open_store(settings.store, **settings.store_options), Stack(settings)
+        )
     finally:
         ledger.close()

@@ -76,6 +76,7 @@ class _Submission:
             face_models.verify(self.house.settings.face_models)
             settings = self.house.settings
             self.house.registry().find(settings.tenant, settings.model)
+        self.house.store.find()
         request = self._request()
         for path in files:
             try:

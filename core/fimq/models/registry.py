@@ -169,7 +169,7 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
         made = ledger.schema() is not None
         if made:
             ledger.check_schema()
-        store = open_store(settings.store, **settings.cache)
+        store = open_store(settings.store, **settings.store_options)
         yield Registry(ledger if made else None, store, settings.installed_models)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from fimq import addresses
-from fimq.errors import UsageError
+from fimq.errors import StoreUnusable, UsageError
 
 #: What a killed submit left is removed when it is so old: no upload takes two days.
 LEFTOVER_SECONDS = 2 * 24 * 3600
@@ -48,8 +48,25 @@ class StorePackageMissing(UsageError):
     hint = "Run: pip install 'fimq[s3]'"
 
 
+class StoreFolderMissing(StoreUnusable):
+    """The folder that FIMQ_STORE_URL names is not there."""
+
+    code = "store_folder_missing"
+    hint = "Mount it; or, for a store that begins now, make it: mkdir -p FOLDER"
+
+
 class Store(Protocol):
     """Keeps videos under their sha256. Safe to use from many threads and processes at once."""
+
+    def find(self) -> None:
+        """Return if the store is where it was said to be, as far as this machine can see.
+
+        Nobody is asked: a server that is away may be back when it is needed.
+
+        Raises:
+            StoreFolderMissing: a folder was named, and there is none.
+        """
+        ...
 
     def put(self, source: BinaryIO, *, limit: int) -> Stored:
         """Copy a stream in, hashing on the way; the same bytes are kept once.
@@ -108,7 +125,9 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str, *, cache_dir: Path | None = None, cache_bytes: int = 0) -> Store:
+def open_store(
+    url: str, *, cache_dir: Path | None = None, cache_bytes: int = 0, make: bool = False
+) -> Store:
     """The store for a URL.
 
     Args:
@@ -116,6 +135,8 @@ def open_store(url: str, *, cache_dir: Path | None = None, cache_bytes: int = 0)
         cache_dir: where objects of a store elsewhere are kept on this machine; None: nowhere,
             so that each reader copies them for itself.
         cache_bytes: how much is kept there.
+        make: a folder that is not there is made when first needed. Who names one has it
+            mounted: what was written beside a mount would be seen by nobody else.
 
     Raises:
         StoreUnknown: no implementation takes this URL.
@@ -129,7 +150,7 @@ def open_store(url: str, *, cache_dir: Path | None = None, cache_bytes: int = 0)
     except ValueError as error:
         raise StoreUnknown(f"no store for this URL: {error}") from error
     if url.startswith("file://"):
-        return FolderStore(Path(url.removeprefix("file://")))
+        return FolderStore(Path(url.removeprefix("file://")), make=make)
     try:
         from fimq.store.s3 import S3Store  # noqa: PLC0415
     except ModuleNotFoundError as error:

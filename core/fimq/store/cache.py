@@ -80,6 +80,10 @@ class CachedStore:
         self.bound = bound
         self._hashes = Hashes()
 
+    def find(self) -> None:
+        """Look for the store elsewhere; see `Store.find`."""
+        self.remote.find()
+
     def put(self, source: BinaryIO, *, limit: int) -> Stored:
         """Copy a stream into the store elsewhere; see `Store.put`."""
         return self.remote.put(source, limit=limit)

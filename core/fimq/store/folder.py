@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fimq.errors import StoreMissing, StoreUnusable
-from fimq.store.base import LEFTOVER_SECONDS, Check, Stored, go_on
+from fimq.store.base import LEFTOVER_SECONDS, Check, StoreFolderMissing, Stored, go_on
 from fimq.store.content import Hashes, hashed, in_place_key, in_place_path, key_of, opened
 
 _INCOMING = "incoming"
@@ -20,10 +20,19 @@ _INCOMING = "incoming"
 class FolderStore:
     """Objects lie at `ab/cd/<sha256>` under one folder, written beside and renamed in."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the folder's path; it is made when first needed."""
+    def __init__(self, folder: Path, *, make: bool = False) -> None:
+        """Keep the folder's path; `make` lets it be made when first needed."""
         self.folder = folder
+        self._make = make
         self._hashes = Hashes()
+
+    def find(self) -> None:
+        """Look for the folder; see `Store.find`."""
+        with self._usable():
+            if not self._make and not self.folder.is_dir():
+                raise StoreFolderMissing(
+                    f"the store cannot be used: there is no folder {self.folder}"
+                )
 
     def put(self, source: BinaryIO, *, limit: int) -> Stored:
         """Copy a stream in; see `Store.put`."""
@@ -56,6 +65,8 @@ class FolderStore:
 
     def has(self, key: str) -> bool:
         """Whether something lies there; see `Store.has`."""
+        if in_place_path(key) is None:
+            self.find()
         with self._usable():
             return self._path(key).is_file()
 
@@ -74,11 +85,13 @@ class FolderStore:
     def delete(self, key: str) -> None:
         """Remove an object; see `Store.delete`."""
         if in_place_path(key) is None:
+            self.find()
             with self._usable():
                 self._path(key).unlink(missing_ok=True)
 
     def tidy(self, *, older_s: float = LEFTOVER_SECONDS) -> int:
         """Remove parts that nobody has written to for long; see `Store.tidy`."""
+        self.find()
         found, before = 0, time.time() - older_s
         with self._usable():
             for part in (self.folder / _INCOMING).glob("*"):
@@ -105,8 +118,10 @@ class FolderStore:
         Folders of objects stay when these are deleted, so that an empty store never held one.
 
         Raises:
+            StoreFolderMissing: the folder is not there.
             StoreUnusable: nothing was ever kept here, or what lies here may not be read.
         """
+        self.find()
         with self._usable():
             empty = not self.folder.is_dir() or not any(
                 len(part.name) == 2 and part.is_dir() for part in self.folder.iterdir()
@@ -124,9 +139,10 @@ class FolderStore:
         return in_place_path(key) or self.folder / key
 
     def _folder(self, name: str) -> Path:
+        self.find()
         folder = self.folder / name
         with self._usable():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.mkdir(parents=self._make, exist_ok=True, mode=0o700)
         return folder
 
     def _write(self, out: BinaryIO, chunk: bytes) -> None:

@@ -63,6 +63,9 @@ class S3Store:
         self._lock = threading.Lock()
         self._opened: tuple[int, Any] | None = None
 
+    def find(self) -> None:
+        """Nothing that this machine can see; see `Store.find`."""
+
     def put(self, source: BinaryIO, *, limit: int) -> Stored:
         """Copy a stream in; see `Store.put`. Read twice: a stream that cannot be is spooled."""
         if source.seekable():

@@ -19,7 +19,7 @@ Packer = Callable[..., PackageFiles]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return open_store(f"file://{tmp_path / 'store'}")
+    return open_store(f"file://{tmp_path / 'store'}", make=True)
 
 
 @pytest.fixture

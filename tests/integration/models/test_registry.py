@@ -194,7 +194,7 @@ if where == "put":
     folder.os.fsync = die
 if where == "row":
     models.add = die
-ledger, store = Ledger(url), open_store(f"file://{store}")
+ledger, store = Ledger(url), open_store(f"file://{store}", make=True)
 changes = Changes(ledger, store, Registry(ledger, store, Path("none")), tenant="default", by="x")
 changes.add(PackageFiles.from_folder(Path(package)), die if where == "proof" else lambda _: None)
 """

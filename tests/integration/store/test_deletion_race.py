@@ -21,7 +21,7 @@ ROUNDS = 25
 @pytest.fixture(params=["folder", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
-        return open_store(f"file://{tmp_path / 'store'}")
+        return open_store(f"file://{tmp_path / 'store'}", make=True)
     return open_store(request.getfixturevalue("bucket").url)
 
 

@@ -20,7 +20,7 @@ from fimq.errors import (
     StoreUnusable,
     TooLarge,
 )
-from fimq.store.base import Store, StoreUnknown, open_store
+from fimq.store.base import Store, StoreFolderMissing, StoreUnknown, open_store
 from fimq.store.content import key_of
 from fimq.store.s3 import PART_BYTES
 from services.s3 import Bucket
@@ -58,7 +58,7 @@ def in_folder(folder: Path) -> Place:
         path.write_bytes(body)
 
     return Place(
-        open_store(f"file://{folder}"),
+        open_store(f"file://{folder}", make=True),
         lambda: [path.name for path in folder.rglob("*") if path.is_file()],
         write,
         lambda: (folder.rename(folder.with_name("unmounted")), folder.write_bytes(b"")),
@@ -288,6 +288,31 @@ def test_a_folder_keeps_what_comes_and_drops_what_was_left(tmp_path: Path) -> No
     assert not left.exists()
 
 
+def test_a_folder_that_was_named_is_mounted_before_and_never_made(tmp_path: Path) -> None:
+    """A share that is not mounted, or a slip of the pen, would else take videos for nobody."""
+    folder = tmp_path / "mount" / "store"
+    store = open_store(f"file://{folder}")
+    key = key_of(SHA256)
+    uses: list[Callable[[], object]] = [
+        store.find,
+        lambda: store.put(io.BytesIO(BYTES), limit=10**6),
+        lambda: store.open(key, SHA256).__enter__(),
+        lambda: store.has(key),
+        lambda: store.delete(key),
+        store.tidy,
+        store.check,
+    ]
+    for use in uses:
+        with pytest.raises(StoreFolderMissing, match=str(folder)):
+            use()
+    assert not folder.parent.exists()
+    folder.mkdir(parents=True)
+    store.find()
+    kept = store.put(io.BytesIO(BYTES), limit=10**6)
+    with store.open(kept.key, SHA256) as source:
+        assert source.read() == BYTES
+
+
 def test_every_failure_of_a_store_is_one_that_a_step_is_run_again_for() -> None:
     assert issubclass(StoreUnusable, ServiceError)
     assert not StoreUnusable.final
@@ -297,7 +322,7 @@ def test_every_failure_of_a_store_is_one_that_a_step_is_run_again_for() -> None:
 
 def test_an_empty_folder_is_a_mount_that_is_not_there(tmp_path: Path) -> None:
     """One worker without its mount would else fail every job of the queue for good."""
-    store = open_store(f"file://{tmp_path / 'store'}")
+    store = open_store(f"file://{tmp_path / 'store'}", make=True)
     kept = store.put(io.BytesIO(BYTES), limit=10**6)
     (tmp_path / "store").rename(tmp_path / "elsewhere")
     (tmp_path / "store").mkdir()

@@ -31,7 +31,7 @@ def test_no_connection_is_held_while_a_video_is_analysed(
     write_package(tmp_path / "data" / "models" / "default")
     name = postgres.migrated_database()
     ledger = Ledger(postgres.url(name))
-    store = open_store(settings.store)
+    store = open_store(settings.store, make=True)
     film = take_in(Clip(frames=60).write(tmp_path / "clip.mp4"), store, limit=10**9)
     made = submission.submit(ledger, film, Request(sampling="every:2"))
     assert made.step_id

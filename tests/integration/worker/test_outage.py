@@ -75,7 +75,7 @@ def test_a_restart_in_the_middle_of_each_step_costs_none_of_them(
     """Down at a sample, up when the end of the step could not be written; a real child decodes."""
     write_package(tmp_path / "data" / "models" / "default")
     settings = settings.model_copy(update={"archive_segment_seconds": 1.0})
-    store = open_store(settings.store)
+    store = open_store(settings.store, make=True)
     film = take_in(Clip(frames=100, gop=25).write(tmp_path / "clip.mp4"), store, limit=10**9)
     made = submission.submit(ledger, film, Request(sampling="every:2", lane="archive"))
     assert made.step_id

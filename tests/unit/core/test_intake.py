@@ -20,7 +20,7 @@ MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + b"\x00\x9f" * 64
 
 @pytest.fixture
 def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(tmp_path / "store")
+    return FolderStore(tmp_path / "store", make=True)
 
 
 def stored(store: FolderStore) -> list[Path]:

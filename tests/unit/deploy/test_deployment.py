@@ -70,6 +70,15 @@ def test_each_image_is_pinned(name: str) -> None:
         assert SERVICES[name]["image"].endswith(f":{fimq.__version__}")
 
 
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_the_folder_of_the_store_is_there_when_a_service_starts(name: str) -> None:
+    """Nothing makes it later; the image's own folder gives a new volume its owner."""
+    store = SERVICES[name]["environment"]["FIMQ_STORE_URL"].removeprefix("file://")
+    assert f"store:{store}" in SERVICES[name]["volumes"]
+    made = re.findall(r"install -d -o fimq -g fimq (.+?)(?: \\\\)?\n", DOCKERFILE.read_text())
+    assert store in " ".join(made).split()
+
+
 def test_base_images_are_pinned() -> None:
     stages = set()
     for image, stage in re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE.read_text(), re.MULTILINE):
