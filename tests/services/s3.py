@@ -98,6 +98,8 @@ class Gateway:
         self.asked: list[Asked] = []
         #: Answers in the server's place: a status and an S3 error code, or None to pass on.
         self.fault: Callable[[Asked], tuple[int, str] | None] = lambda _: None
+        #: What becomes of an answer's body on its way.
+        self.spoilt: Callable[[Asked, bytes], bytes] = lambda _, body: body
         #: Requests that are held back until `go` is set; `waiting` is set when one is.
         self.held: Callable[[Asked], bool] = lambda _: False
         self.waiting = threading.Event()
@@ -135,6 +137,7 @@ class Gateway:
         """An empty bucket; nothing is counted, held or broken at first."""
         self.asked.clear()
         self.fault, self.held = lambda _: None, lambda _: False
+        self.spoilt = lambda _, body: body
         self.waiting.clear()
         self.go.clear()
         made = Bucket(self, f"fimq-{uuid.uuid4()}")
@@ -184,6 +187,7 @@ def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
                 if name.lower() not in {"connection", "expect", "content-length"}
             }
             status, said, answer = gateway.forward(self.command, self.path, headers, body)
+            answer = gateway.spoilt(asked, answer)
             kept = {name: value for name, value in said.items() if name.lower() not in _HOP}
             if self.command == "HEAD":
                 kept["Content-Length"] = said.get("Content-Length", "0")

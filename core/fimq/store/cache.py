@@ -14,6 +14,7 @@ and a user share one folder, which has to be on a local disk.
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ import structlog
 
 from fimq.errors import CacheUnusable
 from fimq.store.base import LEFTOVER_SECONDS, Check, Store, Stored, go_on
-from fimq.store.content import Hashes, in_place_path, write
+from fimq.store.content import Hashes, in_place_path, twice, write
 from fimq.store.filelock import take, take_if_free
 
 _PART, _LOCK = ".part", ".lock"
@@ -127,9 +128,14 @@ class CachedStore:
     def delete(self, key: str) -> None:
         """Remove an object there, and its copy here; see `Store.delete`."""
         self.remote.delete(key)
-        if in_place_path(key) is None:
+        if in_place_path(key) is not None:
+            return
+        try:
             with self._usable():
                 self._path(key.rpartition("/")[2]).unlink(missing_ok=True)
+        except CacheUnusable as error:
+            # The object is gone, and who asked must hear so; the copy goes by its age.
+            log.warning("copy not removed", error=error.message)
 
     def tidy(self, *, older_s: float = LEFTOVER_SECONDS) -> int:
         """Remove leftovers there, and copies here that nobody uses; see `Store.tidy`."""
@@ -192,10 +198,7 @@ class CachedStore:
             with self._usable():
                 out = part.open("r+b", buffering=0)
             with out:
-                for chunk in self.remote.read(key, sha256, size):
-                    with self._usable():
-                        write(out, chunk)
-                    check()
+                twice(lambda: self._read(key, sha256, size, out, check), sha256)
             with self._usable():
                 part.replace(self._path(sha256))
         except BaseException:
@@ -205,6 +208,14 @@ class CachedStore:
             source = self._path(sha256).open("rb")
             self._hashes.learn(source, sha256)
         return source
+
+    def _read(self, key: str, sha256: str, size: int, out: io.RawIOBase, check: Check) -> None:
+        with self._usable():
+            out.seek(0)
+        for chunk in self.remote.read(key, sha256, size):
+            with self._usable():
+                write(out, chunk)
+            check()
 
     def _make_room(self, part: Path, size: int) -> None:
         """Drop what was not used for longest, and mark the room as taken."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+import structlog
 
 from fimq.errors import EmptyFile, StoreChanged, StoreMissing, StoreUnusable, TooLarge
 
@@ -22,10 +25,18 @@ CHUNK = 1 << 20
 _MOST_KNOWN = 4096
 _IN_PLACE = "path:"
 
+log = structlog.get_logger(__name__)
+
 
 def key_of(sha256: str) -> str:
     """The key of an object: two folders, so that none holds too many."""
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def is_key(name: str) -> bool:
+    """Whether an object of a store may have this key."""
+    sha256 = name.rpartition("/")[2]
+    return re.fullmatch("[0-9a-f]{64}", sha256) is not None and name == key_of(sha256)
 
 
 def in_place_key(path: Path) -> str:
@@ -64,6 +75,21 @@ def write(out: io.RawIOBase, chunk: bytes) -> None:
     left = memoryview(chunk)
     while left:
         left = left[out.write(left) or 0 :]
+
+
+def twice(read: Callable[[], None], sha256: str) -> None:
+    """Fetch an object from its beginning, and once more where other bytes came.
+
+    A job ends for good by what this raises, and one bad answer is not the object's fault.
+
+    Raises:
+        StoreChanged: other bytes came both times.
+    """
+    try:
+        read()
+    except StoreChanged:
+        log.warning("other bytes came from the store, reading once more", sha256=sha256)
+        read()
 
 
 class Hashes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fimq.errors import StoreMissing, StoreUnusable
-from fimq.store.base import LEFTOVER_SECONDS, Check, StoreFolderMissing, Stored, go_on
+from fimq.store.base import LEFTOVER_SECONDS, Check, Stored, StoreFolderMissing, go_on
 from fimq.store.content import Hashes, hashed, in_place_key, in_place_path, key_of, opened
 
 _INCOMING = "incoming"

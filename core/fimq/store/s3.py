@@ -31,7 +31,17 @@ from s3fs import S3FileSystem
 from fimq.errors import FileChanged, StoreChanged, StoreMissing, StoreUnusable
 from fimq.logs import redact
 from fimq.store.base import LEFTOVER_SECONDS, Check, Stored, go_on
-from fimq.store.content import Hashes, hashed, in_place_key, in_place_path, key_of, opened, write
+from fimq.store.content import (
+    Hashes,
+    hashed,
+    in_place_key,
+    in_place_path,
+    is_key,
+    key_of,
+    opened,
+    twice,
+    write,
+)
 
 #: What is sent or fetched in one request, and held in memory meanwhile.
 PART_BYTES = 16 << 20
@@ -100,13 +110,18 @@ class S3Store:
                 yield source
             return
         with self._spool() as copy:
-            for chunk in self.read(key, sha256, self.size(key, sha256)):
-                self._write(copy, chunk)
-                check()
+            size = self.size(key, sha256)
+            twice(lambda: self._copy(key, sha256, size, copy, check), sha256)
             copy.seek(0)
             # As from any other store: a file that is read in pieces.
             with os.fdopen(os.dup(copy.fileno()), "rb") as source:
                 yield source
+
+    def _copy(self, key: str, sha256: str, size: int, copy: io.FileIO, check: Check) -> None:
+        copy.seek(0)
+        for chunk in self.read(key, sha256, size):
+            self._write(copy, chunk)
+            check()
 
     def size(self, key: str, sha256: str) -> int:
         """The bytes of an object; raises as `Store.open`."""
@@ -151,7 +166,9 @@ class S3Store:
         while True:
             page = self._call("list_multipart_uploads", Prefix=self.prefix, **marker)
             for upload in page.get("Uploads", ()):
-                if upload["Initiated"] < before:
+                # Without a prefix, the bucket's other users upload here as well.
+                ours = is_key(upload["Key"].removeprefix(self.prefix))
+                if ours and upload["Initiated"] < before:
                     self._abort(upload["Key"], upload["UploadId"])
                     found += 1
             if not page.get("IsTruncated"):

@@ -159,6 +159,15 @@ def test_a_stop_ends_the_waiting_for_anothers_download(store, bucket) -> None:
     assert got == [BYTES]
 
 
+def test_an_object_is_deleted_though_its_copy_cannot_be(store, bucket, folder) -> None:
+    read(store)
+    (folder / SHA256).unlink()
+    # A folder in its place cannot be unlinked, not even by root.
+    (folder / SHA256).mkdir()
+    store.delete(key_of(SHA256))
+    assert bucket.objects() == []
+
+
 def test_a_damaged_copy_is_fetched_again(store, bucket, folder) -> None:
     read(store)
     (folder / SHA256).write_bytes(BYTES[::-1])

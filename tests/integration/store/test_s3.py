@@ -190,3 +190,25 @@ def test_who_uses_no_bucket_does_not_wait_for_its_packages(tmp_path: Path) -> No
         "assert not {'s3fs', 'botocore', 'aiohttp'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_bad_answer_does_not_make_a_video_changed(bucket, tmp_path) -> None:
+    for store in (
+        open_store(bucket.url),
+        open_store(bucket.url, cache_dir=tmp_path / "cache", cache_bytes=2**30),
+    ):
+        store.put(io.BytesIO(BYTES), limit=10**6)
+        bad = [True]
+        bucket.gateway.spoilt = lambda asked, body, bad=bad: (
+            body[::-1] if asked.begins_download and bad and bad.pop() else body
+        )
+        assert read(store) == BYTES
+        assert bad == []
+
+
+def test_uploads_of_others_in_the_bucket_go_on(bucket) -> None:
+    store = open_store(f"s3://{bucket.name}")
+    for key in ("theirs/film.mp4", f"{'0' * 64}", key_of(SHA256)):
+        store._call("create_multipart_upload", Key=key)
+    assert store.tidy() == 1
+    assert bucket.uploads() == 2
