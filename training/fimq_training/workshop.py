@@ -185,7 +185,8 @@ class Workshop:
                 for name in ("real", "degraded", "fake", "portraits_real", "portraits_fake")
             )
         )
-        report = measure(held_out, Network(weights).score)
+        network = Network(weights)
+        report = measure(held_out, lambda crops: network.score(crops)[:, 1])
         yield Stage("report", f"video AUC {report.video_auc}, order {report.video_order}")
         branches = self._data.branches
         epochs = self._recipe.fit.epochs + (branches.count * branches.epochs if branches else 0)
@@ -196,10 +197,11 @@ class Workshop:
             for entry in kind(held_out=False)
         }
         release = Release(created=created, steps=steps)
-        write_package(
+        passed = write_package(
             self.package, weights, report, release=release, folders=trained_on, outside=outside
         )
-        yield Stage("package", "written")
+        differences = ", ".join(f"{name} {d:.1e}" for name, d in passed.differences.items())
+        yield Stage("package", f"written; differs from the network by {differences}")
 
     def _fit(self, name: str, plan: Plan, start: Path, *, seed: int) -> Iterator[Stage]:
         folder = self._folder(name)

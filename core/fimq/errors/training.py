@@ -186,3 +186,32 @@ class LabelsUnfit(TrainingError):
     code = "labels_unfit"
     hint = "A line a video: its file name, and real or the name of the manipulation."
     exit_status = 2
+
+
+class CalibrationMissing(TrainingError):
+    """The model was not calibrated."""
+
+    code = "calibration_missing"
+    hint = "Calibrate it: fimq train calibrate RUN CROPS..."
+    exit_status = 2
+
+
+class CalibrationImpossible(TrainingError):
+    """There is too little to calibrate by."""
+
+    code = "calibration_impossible"
+    hint = "Split so that more videos are on the validation side: fimq train split --validation"
+    exit_status = 2
+
+
+class ExportFailed(TrainingError):
+    """The network could not be converted to ONNX."""
+
+    code = "export_failed"
+
+
+class ExportDiffers(TrainingError):
+    """The exported file does not score as the network does."""
+
+    code = "export_differs"
+    hint = "Nothing was written. Please report it, with the recipe."

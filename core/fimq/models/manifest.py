@@ -64,6 +64,12 @@ class Thresholds(_Part):
     high_recall: Share  #: below here it may clear
 
 
+class Pooling(_Part):
+    """What a model's own calibration says about pooling; it goes before the policy's."""
+
+    window_penalty: float = Field(ge=0, le=20)  #: logits for each e-fold of windows in a track
+
+
 class Source(_Part):
     """Data that the model was trained on, and what allows its use."""
 
@@ -83,6 +89,7 @@ class Manifest(_Part):
     classes: tuple[ModelClass, ...] = Field(min_length=2)
     calibration: Calibration | None = None
     thresholds: Thresholds
+    pooling: Pooling | None = None
     sampling: str  #: the sampling it was validated with, as `every:25`
     training_data: tuple[Source, ...] = ()
     metrics: dict[str, Any] = Field(default_factory=dict)

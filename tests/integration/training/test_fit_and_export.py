@@ -58,7 +58,7 @@ def fitted(folder, fit_in):
 @pytest.fixture(scope="module")
 def exported(fitted, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("export") / "model.onnx"
-    to_onnx(fitted, path)
+    to_onnx(Network(fitted), path)
     return path
 
 

@@ -11,9 +11,12 @@ pytest.importorskip("skimage", reason="the extra `demo` is not installed")
 
 from fimq.models.manifest import Manifest
 from fimq_training.evaluation.report import HeldOut, measure
-from fimq_training.export.card import card
-from fimq_training.export.package import Release, golden, manifest
+from fimq_training.export.card import SECTIONS, card
+from fimq_training.export.golden import golden
+from fimq_training.export.onnx import Network
+from fimq_training.export.package import Release, manifest
 from fimq_training.manipulations.clips import Clip
+from fimq_training.manipulations.samples import SERVED
 
 RELEASE = Release(created=datetime(2026, 11, 25, tzinfo=UTC), steps=10)
 
@@ -34,7 +37,7 @@ def test_a_manifest_is_one_that_a_worker_takes(facts):
 
 
 def test_its_calibration_means_the_same_to_training_and_to_serving(facts):
-    from fimq_training.calibration.thresholds import Calibration
+    from fimq_training.calibration.temperature import Calibration
 
     served = Manifest.model_validate(facts).manipulated_score([0.3, 0.7])
     assert served == pytest.approx(Calibration(**facts["calibration"]).apply(0.7))
@@ -47,11 +50,18 @@ def test_the_card_has_the_figures_and_the_licences(facts):
     assert "experimental" in text
 
 
+def test_the_card_has_the_seven_sections_that_coop_asks_for(facts):
+    titles = [line[3:] for line in card(facts).splitlines() if line.startswith("## ")]
+    assert tuple(titles) == SECTIONS
+    assert len(SECTIONS) == 7
+
+
 def test_golden_crops_are_the_same_each_time_and_clear_of_a_flip(weights):
     head = {"head_w": np.full((1280, 1), 0.01, np.float32), "head_b": np.ones(1, np.float32)}
-    crops, scores = golden({**weights, **head})
-    again, _ = golden({**weights, **head})
-    assert np.array_equal(crops, again)
+    network = Network({**weights, **head})
+    made, again = golden(network, SERVED), golden(network, SERVED)
+    assert np.array_equal(made.crops, again.crops)
+    scores = made.scores
     assert scores.dtype == np.float32
     assert np.allclose(scores.sum(1), 1, atol=1e-6)
     assert np.abs(scores[:, 1] - 0.5).min() > 0.01

@@ -48,11 +48,9 @@ class Simulation:
     def _scenes(self, videos: Sequence[Logits], length: int, rng: Generator) -> Iterator[Logits]:
         for start in range(0, length, self.scene):
             video = videos[int(rng.integers(len(videos)))]
-            left, block = min(self.scene, length - start), min(self.block, len(video))
-            while left > 0:
-                first = int(rng.integers(len(video) - block + 1))
-                yield video[first : first + min(block, left)]
-                left -= block
+            wanted, block = min(self.scene, length - start), min(self.block, len(video))
+            firsts = rng.integers(len(video) - block + 1, size=-(-wanted // block))
+            yield video[(firsts[:, None] + np.arange(block)).ravel()[:wanted]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fimq.policy.pooling import expit, logit
+from fimq_training.calibration import temperature
+from fimq_training.calibration.temperature import Calibration
 from fimq_training.evaluation.figures import Scored, even_weights
 
 FALSE_ALARMS = 0.01  #: share of degraded real clips allowed above the high-precision threshold
@@ -19,18 +21,6 @@ FALSE_ALARMS = 0.01  #: share of degraded real clips allowed above the high-prec
 #: by some tenths: at a margin of 0.1 one real clip of 39 was accused when it was served.
 MARGIN = 0.5
 MISSED = 0.10  #: share of forged clips allowed below the high-recall threshold
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What turns a model's logit into a calibrated one: logit / temperature + bias."""
-
-    temperature: float
-    bias: float
-
-    def apply(self, score: float) -> float:
-        """The calibrated score of a raw one."""
-        return expit(logit(score) / self.temperature + self.bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +34,18 @@ class Thresholds:
 def calibrate(reals: Sequence[Scored], fakes: Sequence[Scored]) -> Calibration:
     """Fit temperature and bias on the faces of as many real as forged clips, by likelihood.
 
-    Every person weighs the same. Newton's method on two numbers.
+    Every person weighs the same.
     """
-    x = np.concatenate([_logits(clip) for clip in (*reals, *fakes)])
-    goal = np.concatenate(
-        [
-            np.full(len(clip.faces), float(i >= len(reals)))
-            for i, clip in enumerate((*reals, *fakes))
-        ]
-    )
-    share = np.concatenate(
+    clips = (*reals, *fakes)
+    labels = np.concatenate([np.full(len(c.faces), i >= len(reals)) for i, c in enumerate(clips)])
+    weights = np.concatenate(
         [
             np.full(len(clip.faces), weight / len(clip.faces))
-            for clips in (reals, fakes)
-            for clip, weight in zip(clips, even_weights(clips), strict=True)
+            for some in (reals, fakes)
+            for clip, weight in zip(some, even_weights(some), strict=True)
         ]
     )
-    design = np.stack([x, np.ones_like(x)], 1)
-    line = np.array([1.0, 0.0])
-    for _ in range(50):
-        expected = 1 / (1 + np.exp(-design @ line))
-        slope = design.T @ (share * (expected - goal))
-        bend = (design.T * (share * expected * (1 - expected))) @ design
-        step = np.linalg.solve(bend + 1e-9 * np.eye(2), slope)
-        line = line - step
-        if float(np.abs(step).max()) < 1e-9:
-            break
-    return Calibration(temperature=float(1 / line[0]), bias=float(line[1]))
+    return temperature.fit(np.concatenate([_logits(clip) for clip in clips]), labels, weights)
 
 
 def choose(

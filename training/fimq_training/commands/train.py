@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from fimq_training.commands.calibrate import calibrate
 from fimq_training.commands.evaluate import evaluate
+from fimq_training.commands.export import export
 from fimq_training.commands.fit import fit
 from fimq_training.commands.make import make
 from fimq_training.commands.recipes import recipes
@@ -20,5 +22,5 @@ def train() -> None:
     """
 
 
-for command in (recipes, weights, split, audit_command, fit, evaluate, make):
+for command in (recipes, weights, split, audit_command, fit, evaluate, calibrate, export, make):
     train.add_command(command)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fimq_training.calibration import thresholds
-from fimq_training.calibration.thresholds import Calibration, Thresholds
+from fimq_training.calibration.temperature import Calibration
+from fimq_training.calibration.thresholds import Thresholds
 from fimq_training.evaluation import figures
 from fimq_training.evaluation.figures import Figure, Scored, Scorer
 from fimq_training.manipulations.clips import Clip

