@@ -176,7 +176,8 @@ class Settings(BaseSettings):
     # --- operation
     metrics: str | None = Field(
         default=None,
-        description="Serve Prometheus metrics of a worker at HOST:PORT, or at a loopback port.",
+        description="Serve Prometheus metrics of a worker at HOST:PORT, or at a loopback port; "
+        "0 is any free port, unset is none.",
     )
 
     # --- logs

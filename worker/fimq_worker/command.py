@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fimq import logs
+from fimq.errors import UsageError
 from fimq.identifiers import short
 from fimq.settings import LANES, Settings, load_settings
 
@@ -26,7 +27,8 @@ from fimq.settings import LANES, Settings, load_settings
     "--metrics",
     metavar="[HOST:]PORT",
     show_envvar=True,
-    help="Serve Prometheus metrics there; a port alone is the loopback's.",
+    help="Serve Prometheus metrics there; a port alone is the loopback's, 0 is any free one "
+    "(the log names it). Left out: none are served.",
 )
 @click.option("--drain", metavar="WORKER", help="Ask a running worker to end its work and go.")
 @click.option("--embedded", is_flag=True, hidden=True, help="Stop when idle, with the queue.")
@@ -47,6 +49,8 @@ def worker(
     """
     settings = load_settings(slots=slots, metrics=metrics)
     if drain is not None:
+        if not drain.strip():
+            raise UsageError("--drain takes the id of a worker, and got none; see: fimq workers")
         return _drain(settings, drain)
     from fimq_worker.process import WorkerProcess  # noqa: PLC0415 - Celery and OpenVINO are slow
 

@@ -26,17 +26,19 @@ def engines() -> None:
     "--for",
     "wanted",
     metavar="SM89,SM120",
-    required=True,
-    help="Compute capabilities of the cards, with commas.",
+    help="Compute capabilities of the cards, with commas. Required.",
 )
 @click.option("--model", help="The model; FIMQ_MODEL's if left out.")
-def build(*, wanted: str, model: str | None) -> None:
+def build(*, wanted: str | None, model: str | None) -> None:
     """Build a model's tensorrt-rtx engines for cards that need not be here.
 
     For images: needs no GPU. Engines of `tensorrt` are built on their card, by its worker.
 
     Example: fimq engines build --for SM89
     """
+    capabilities = [name.strip().upper() for name in (wanted or "").split(",") if name.strip()]
+    if not capabilities:
+        raise UsageError("--for is missing: which cards? As in: fimq engines build --for SM89")
     from fimq.models.registry import open_registry  # noqa: PLC0415 - NumPy is slow
     from fimq_worker.runtimes.base import NoSuchPrecision  # noqa: PLC0415
     from fimq_worker.runtimes.tensorrt.flavour import TENSORRT_RTX  # noqa: PLC0415
@@ -50,7 +52,6 @@ def build(*, wanted: str, model: str | None) -> None:
     except RuntimeNotInstalled as error:
         raise RuntimeNotInstalled("tensorrt-rtx is not installed") from error
     known = TENSORRT_RTX.capabilities(trt)
-    capabilities = [name.strip().upper() for name in wanted.split(",")]
     if strange := sorted(set(capabilities) - set(known)):
         raise UsageError(f"tensorrt-rtx does not know {', '.join(strange)}; {', '.join(known)}")
     from fimq_worker.runtimes.tensorrt.runtime import EngineSource  # noqa: PLC0415 - needs onnx
@@ -77,7 +78,8 @@ def list_(*, as_json: bool) -> None:
     from fimq_worker.runtimes.tensorrt.cache import EngineCache  # noqa: PLC0415 - NumPy is slow
 
     folder = load_settings().engines
-    for kept in EngineCache(folder).kept():
+    found = list(EngineCache(folder).kept())
+    for kept in found:
         if as_json:
             click.echo(json.dumps({"file": kept.file.name, "bytes": kept.bytes, **kept.key}))
             continue
@@ -86,8 +88,11 @@ def list_(*, as_json: bool) -> None:
             f"{key['runtime']} {key['version']}  {key['gpu']}  {key['precision']}  "
             f"model {key['model_sha256'][:12]}  {kept.bytes} bytes"
         )
-    if not as_json:
+    if found and not as_json:
         click.echo(f"in {folder}", err=True)
+    elif not as_json:
+        example = "fimq engines build --for SM89"
+        click.echo(f"no engines in {folder}; build one with: {example}", err=True)
 
 
 @engines.command("clear")

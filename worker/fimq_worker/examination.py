@@ -23,7 +23,7 @@ _LAYER_HINTS = {
     "seccomp": "Needs a kernel with seccomp filters.",
     "network": "Needs unprivileged user namespaces.",
 }
-_GPU_HINT = "docs/gpu.md says what each runtime needs."
+_GPU_HINT = "Another one judges, unless FIMQ_RUNTIME names this one."
 
 
 def findings(settings: Settings, model: str) -> list[dict[str, Any]]:

@@ -56,7 +56,19 @@ def workers(*, every: bool, here: bool, as_json: bool) -> None:
     if here and not any(worker.state.alive for worker in shown):
         raise NoWorkerHere
     if not shown and not as_json:
-        click.echo("No worker is known; start one: fimq worker", err=True)
+        click.echo(f"{_nobody(found)}; start one: fimq worker", err=True)
+
+
+def _nobody(found: list[Presence]) -> str:
+    """Why there is none to show: none was here in the last day, or the last one left."""
+    left = [(worker.stopped_at, worker) for worker in found if worker.stopped_at]
+    if not left:
+        return "No worker is known"
+    stopped_at, last = max(left, key=lambda each: each[0])
+    return (
+        f"No worker is left: {short(last.id)} ({_place(last)}) was the last, "
+        f"and stopped at {stopped_at:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _time(value: datetime) -> str:

@@ -117,7 +117,7 @@ def ask_to_drain(ledger: Ledger, wanted: str) -> str:
             .limit(5)
         ).all()
         if not wanted or not found:
-            raise WorkerNotFound(f"there is no worker {wanted!r} that has not stopped")
+            raise WorkerNotFound(_not_running(session, wanted))
         if len(found) > 1:
             names = ", ".join(map(short, found))
             raise WorkerAmbiguous(f"{wanted} begins more than one worker's id: {names}")
@@ -127,6 +127,15 @@ def ask_to_drain(ledger: Ledger, wanted: str) -> str:
             .values(drain_at=now())
         )
         return found[0]
+
+
+def _not_running(session: Session, wanted: str) -> str:
+    """Why nobody can be asked to drain by this id."""
+    begins = Worker.id.startswith(wanted.lower(), autoescape=True)
+    gone = session.scalar(select(Worker).where(begins).order_by(Worker.id.desc()).limit(1))
+    if not wanted or gone is None or gone.stopped_at is None:
+        return f"no worker's id begins with {wanted!r}"
+    return f"worker {short(gone.id)} has stopped already, at {gone.stopped_at:%Y-%m-%d %H:%M} UTC"
 
 
 def workers(session: Session, *, within: float) -> list[Presence]:
