@@ -70,10 +70,11 @@ _LIMITATIONS = Template("""\
   by group, for the people are too few.
 - Faces under 48 pixels, in profile, or covered were hardly seen.
 - The thresholds promise little: they were chosen on the same people that they are measured on,
-  so that the rows above are at their best. $unseen of $people people had a clip (degraded ones
-  included) above a high-precision threshold that was chosen without them. Had it been none, the
-  most that so few people allow to say, at 95 %, is that no more than $promised of all people
-  would be accused.
+  and the margin of the high-precision one after a real clip of theirs had been accused at a
+  smaller one (`docs/training-log.md`), so that the rows above are at their best. $unseen of
+  $people people had a clip (degraded ones included) above a high-precision threshold that was
+  chosen without them. Had it been none, the most that so few people allow to say, at 95 %, is
+  that no more than $promised of all people would be accused.
 """)
 
 _GUIDANCE = """\
