@@ -185,6 +185,45 @@ class LabelsUnfit(TrainingError):
 
     code = "labels_unfit"
     hint = "A line a video: its file name, and real or the name of the manipulation."
+
+
+class DatasetMissing(TrainingError):
+    """There is no such data set here."""
+
+    code = "dataset_missing"
+    hint = "Check ROOT; docs/training.md has each layout."
+    exit_status = 2
+
+
+class DatasetIncomplete(TrainingError):
+    """A part of the data set is missing."""
+
+    code = "dataset_incomplete"
+    hint = "Copy the rest, or take what there is: --partial"
+    exit_status = 2
+
+
+class DatasetInvalid(TrainingError):
+    """The data set's names or lists do not hold together."""
+
+    code = "dataset_invalid"
+    hint = "Correct what is named; docs/training.md has each layout."
+    exit_status = 2
+
+
+class CropsDiffer(TrainingError):
+    """The folder holds crops that were made in another way."""
+
+    code = "crops_differ"
+    hint = "Prepare into another folder."
+    exit_status = 2
+
+
+class PrepareRunning(TrainingError):
+    """Somebody else prepares this shard now."""
+
+    code = "prepare_running"
+    hint = "Wait for it, or share the work: --shard 1/2 here, --shard 2/2 there."
     exit_status = 2
 
 

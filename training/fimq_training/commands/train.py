@@ -9,6 +9,7 @@ from fimq_training.commands.evaluate import evaluate
 from fimq_training.commands.export import export
 from fimq_training.commands.fit import fit
 from fimq_training.commands.make import make
+from fimq_training.commands.prepare import prepare
 from fimq_training.commands.recipes import recipes
 from fimq_training.commands.split import audit_command, split
 from fimq_training.commands.weights import weights
@@ -22,5 +23,8 @@ def train() -> None:
     """
 
 
-for command in (recipes, weights, split, audit_command, fit, evaluate, calibrate, export, make):
+for command in (
+    *(prepare, recipes, weights, split, audit_command),
+    *(fit, evaluate, calibrate, export, make),
+):
     train.add_command(command)

@@ -31,7 +31,7 @@ _FINGERPRINTED = ("dataset", "file", "manipulated", "method", "sha256")
 class Crop:
     """One row."""
 
-    dataset: str  #: name of the data set, as `faceforensics`
+    dataset: str  #: name of the data set, as `ffpp`
     collection: str  #: what it is one of, as `Youtube`, `CelebA-HQ`, `Deepfakes`
     video: str  #: path of the video or still below the data set's root
     frame: int  #: index in presentation order; 0 of a still

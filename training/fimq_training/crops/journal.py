@@ -1,0 +1,117 @@
+"""The journal: what became of each file of a data set, one line a file, in `OUT/journal`.
+
+A line is written when all crops of its file are on the disk, so a run that is killed loses at
+most the files that it had in hand. Each shard appends to a journal of its own, which it locks;
+everybody reads all of them. A line that was cut in mid-write, or spoilt since, is no line.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from fimq.errors import DiskFull, PrepareRunning
+from fimq_training.crops.table import Crop
+
+FOLDER = "journal"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What became of one file."""
+
+    path: str  #: of the file, below the data set's root
+    crops: tuple[Crop, ...] = ()
+    samples: int = 0  #: frames that were looked at
+    bad: str | None = None  #: code of what is wrong with it
+    message: str | None = None  #: the same in words
+    final: bool = True  #: whether another try would end the same way
+    stamp: tuple[int, int] = (0, 0)  #: size and time of change of a bad file, to see it mended
+
+
+class Journal:
+    """The journal of one shard, open for writing."""
+
+    def __init__(self, fd: int, path: Path) -> None:
+        self._fd, self._path = fd, path
+
+    @classmethod
+    @contextmanager
+    def open(cls, out: Path, name: str) -> Iterator[Self]:
+        """Lock a shard's journal and cut off what was not written to its end.
+
+        Raises:
+            PrepareRunning: another process has it.
+            DiskFull: there is no room for it.
+        """
+        with room_for(out):
+            (out / FOLDER).mkdir(parents=True, exist_ok=True)
+            path = out / FOLDER / f"{name}.jsonl"
+            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise PrepareRunning(f"Another process prepares shard {name} of {out}") from error
+            os.ftruncate(fd, path.read_bytes().rfind(b"\n") + 1)
+            yield cls(fd, path)
+        finally:
+            os.close(fd)
+
+    def append(self, record: Record) -> None:
+        """Write a record; its crops are on the disk already.
+
+        Raises:
+            DiskFull: there was no room; what was written before stays.
+        """
+        line = json.dumps(asdict(record), separators=(",", ":")).encode() + b"\n"
+        with room_for(self._path):
+            while line:
+                line = line[os.write(self._fd, line) :]
+
+
+def read(out: Path) -> dict[str, Record]:
+    """What became of each file, over all shards; the last word on it, a good one for choice."""
+    records: dict[str, Record] = {}
+    for path in sorted((out / FOLDER).glob("*.jsonl")):
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    record = _record(json.loads(line))
+                except (ValueError, TypeError, KeyError):
+                    continue  # its file is looked at again
+                known = records.get(record.path)
+                if known is None or known.bad or not record.bad:
+                    records[record.path] = record
+    return records
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Say in words of ours that the disk is full.
+
+    Raises:
+        DiskFull: there is no room.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFull(f"No room on the disk of {path}") from error
+        raise
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    crops = tuple(
+        Crop(**{**crop, "identities": tuple(crop["identities"])}) for crop in fields.pop("crops")
+    )
+    size, changed = fields.pop("stamp")
+    return Record(**fields, crops=crops, stamp=(size, changed))
