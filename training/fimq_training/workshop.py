@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from fimq.errors import RecipeInvalid
+from fimq.errors import PairsTell, RecipeInvalid
 from fimq_training.datasets.catalogue import Catalogue
 from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.onnx import Network
@@ -32,6 +32,7 @@ from fimq_training.fitting.plan import Plan
 from fimq_training.manipulations.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
 from fimq_training.manipulations.landmarks import MeshReader
 from fimq_training.manipulations.pairs import PairMaker, write_shard
+from fimq_training.manipulations.probe import tells
 from fimq_training.manipulations.samples import SampleReader, SampleSet
 from fimq_training.networks import startweights
 from fimq_training.networks.folded_model import FoldedB0, Weights, parameters
@@ -41,6 +42,8 @@ from fimq_worker.vision.faces.full_range import FullRangeFinder
 PORTRAITS, CLIPS = "portraits", "clips"
 FRAMES_FIT, FRAMES_HELD_OUT = 10, 16  #: samples of a clip
 SHARD = 256  #: pairs in a file
+PROBED = 8  #: files that the probe looks at
+TELLS = 0.6  #: AUC of the probe from which on pairs are not fitted on
 CLIP_DRAWS = 4  #: degradations and forgeries of each held-out clip
 CLIP_SEED, PORTRAIT_SEED = 3, 4
 
@@ -86,6 +89,7 @@ class Workshop:
         yield from self.read_samples()
         yield from self.convert_start()
         yield from self.make_pairs()
+        yield from self.check_pairs()
         yield from self.fit()
         yield from self.make_held_out()
         yield from self.write_package(created, outside)
@@ -136,6 +140,25 @@ class Workshop:
                 for number, _ in enumerate(makers.map(_fill, missing), start=1):
                     if number % 16 == 0 or number == len(missing):
                         yield Stage("pairs", f"{kind}: {number} of {len(missing)} shards")
+
+    def check_pairs(self) -> Iterator[Stage]:
+        """Ask whether codec and sharpness alone tell the label of the first portraits' pairs.
+
+        Raises:
+            PairsTell: they do; a fit would learn nothing else.
+        """
+        if (self._folder("trunk") / "weights.npz").exists():
+            return
+        shards = sorted(self._pairs(PORTRAITS).glob("*.npz"))[:PROBED]
+        parts: list[dict[str, Any]] = [dict(read_arrays(shard)) for shard in shards]
+        real, fake, people = (
+            np.concatenate([p[k] for p in parts]) for k in ("real", "fake", "person")
+        )
+        labels = np.repeat([False, True], len(real))
+        auc = tells(np.concatenate([real, fake]), labels, np.concatenate([people, people]))
+        if auc > TELLS:
+            raise PairsTell(f"Codec and sharpness alone tell the label: AUC {auc:.3f}")
+        yield Stage("pairs", f"codec and sharpness alone reach AUC {auc:.3f} of the label")
 
     def fit(self) -> Iterator[Stage]:
         """Fit, then branch, then average."""

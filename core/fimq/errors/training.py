@@ -254,3 +254,10 @@ class ExportDiffers(TrainingError):
 
     code = "export_differs"
     hint = "Nothing was written. Please report it, with the recipe."
+
+
+class PairsTell(TrainingError):
+    """Real and forged crops can be told apart by what is not forgery."""
+
+    code = "pairs_tell"
+    hint = "Something treats fakes otherwise than reals; see manipulations/probe.py."

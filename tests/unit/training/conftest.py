@@ -51,6 +51,12 @@ def _sample(person: str, seed: int) -> Sample:
 
 
 @pytest.fixture(scope="session")
+def make_sample():
+    """A sample of a person by a seed."""
+    return _sample
+
+
+@pytest.fixture(scope="session")
 def samples() -> SampleSet:
     """Six frames each of four people."""
     return SampleSet(_sample(f"person_{p}", 10 * p + frame) for p in range(4) for frame in range(6))

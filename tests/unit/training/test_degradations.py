@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fimq_training.manipulations.degradations import Degradation, camera, platform
-from fimq_training.manipulations.shortclip import ShortClip
+from fimq_training.manipulations.shortclip import CODECS, ShortClip
 
 
 @pytest.mark.parametrize("draw", [camera, platform])
@@ -37,7 +37,7 @@ from fimq_training.manipulations.degradations import camera, platform
 picture = np.load(io.BytesIO(sys.stdin.buffer.read()))
 for draw in (camera, platform):
     for seed in range(24):
-        clip = draw(104.0, np.random.default_rng(seed)).h264
+        clip = draw(104.0, np.random.default_rng(seed)).video
         if clip is not None:
             print(hashlib.sha256(clip.last_frame_of(picture).tobytes()).hexdigest())
 """
@@ -77,22 +77,35 @@ def test_real_and_fake_get_the_same_noise_and_colours(face):
 def test_most_plans_end_in_video():
     rng = np.random.default_rng(0)
     plans = [platform(100, rng) for _ in range(600)]
-    share = np.mean([plan.h264 is not None for plan in plans])
+    share = np.mean([plan.video is not None for plan in plans])
     assert 0.56 < share < 0.68
-    assert not any(plan.h264 and plan.jpeg for plan in plans)
+    assert not any(plan.video and plan.jpeg for plan in plans)
+    codecs = [plan.video.codec for plan in plans if plan.video]
+    assert {codec: codecs.count(codec) / len(codecs) for codec in CODECS} == pytest.approx(
+        {name: codec.share for name, codec in CODECS.items()}, abs=0.06
+    )
 
 
 class TestShortClip:
-    def test_a_higher_crf_loses_more(self, face):
-        def loss(crf):
-            clip = ShortClip(crf=crf, frames=3, preset="veryfast", drift=(1.0, 0.5), head=104.0)
-            out = clip.last_frame_of(face.pixels)
-            return np.abs(out.astype(int) - face.pixels).mean()
+    @staticmethod
+    def loss(face, crf, codec):
+        clip = ShortClip(
+            crf=crf, frames=3, preset="veryfast", drift=(1.0, 0.5), head=104.0, codec=codec
+        )
+        return np.abs(clip.last_frame_of(face.pixels).astype(int) - face.pixels).mean()
 
-        assert loss(20) < loss(38)
+    @pytest.mark.parametrize("codec", CODECS)
+    def test_a_higher_crf_loses_more(self, face, codec):
+        assert self.loss(face, 20, codec) < self.loss(face, 38, codec)
 
-    def test_the_last_frame_lies_where_the_picture_did(self, face):
-        clip = ShortClip(crf=18, frames=4, preset="veryfast", drift=(3.0, 2.0))
+    @pytest.mark.parametrize("crf", [20, 30, 38])
+    def test_every_codec_loses_about_as_much_at_one_crf(self, face, crf):
+        losses = [self.loss(face, crf, codec) for codec in CODECS]
+        assert max(losses) < 1.6 * min(losses)
+
+    @pytest.mark.parametrize("codec", CODECS)
+    def test_the_last_frame_lies_where_the_picture_did(self, face, codec):
+        clip = ShortClip(crf=18, frames=4, preset="veryfast", drift=(3.0, 2.0), codec=codec)
         out = clip.last_frame_of(face.pixels).astype(float)
         at_home = np.abs(out - face.pixels).mean()
         moved = np.abs(out - np.roll(face.pixels, 3, axis=1)).mean()

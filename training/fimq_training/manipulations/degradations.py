@@ -39,7 +39,7 @@ class Degradation:
     colour: float | None = None  #: strength
     gamma: float | None = None  #: exponent
     noise: float | None = None  #: sigma in grey levels
-    h264: ShortClip | None = None
+    video: ShortClip | None = None
     jpeg: int | None = None  #: quality
 
     def apply(self, picture: Pixels) -> Pixels:
@@ -60,7 +60,7 @@ class Degradation:
             (lambda p, v, rng: colour(p, rng, v), self.colour),
             (lambda p, v, _: gamma(p, v), self.gamma),
             (noise, self.noise),
-            (lambda p, v, _: v.last_frame_of(p), self.h264),
+            (lambda p, v, _: v.last_frame_of(p), self.video),
             (lambda p, v, _: jpeg(p, v), self.jpeg),
         )
 
@@ -76,7 +76,7 @@ def camera(width: float, rng: Generator) -> Degradation:
         gamma=_exponent(rng, 0.3, 0.5),
         noise=_maybe(rng, 0.4, 1, 6),
         sharpen=_sharpening(rng, 0.3),
-        h264=ShortClip.draw(width, rng, crf=(18, 36), frames=3) if coded < 0.5 else None,
+        video=ShortClip.draw(width, rng, crf=(18, 36), frames=3) if coded < 0.5 else None,
         jpeg=int(rng.integers(40, 95)) if 0.5 <= coded < 0.75 else None,
     )
 
@@ -96,7 +96,7 @@ def platform(width: float, rng: Generator) -> Degradation:
         colour=1.2 if rng.random() < 0.5 else None,
         gamma=_exponent(rng, 0.3, 0.35),
         noise=_maybe(rng, 0.25, 1, 7),
-        h264=ShortClip.draw(width, rng, crf=(18, 42), frames=4) if coded < 0.62 else None,
+        video=ShortClip.draw(width, rng, crf=(18, 42), frames=4) if coded < 0.62 else None,
         jpeg=int(rng.integers(30, 100)) if 0.62 <= coded < 0.85 else None,
     )
 
