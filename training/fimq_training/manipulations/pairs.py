@@ -40,6 +40,8 @@ class Pair:
     mask: NDArray[np.uint8]  #: where, 16 x 16, 255 where the forgery is whole
     name: str  #: kind and region
     person: str
+    source: str  #: file of the sample, as `Sample.source`
+    partner: str  #: whose face or expression was put in; the person's own in a self-blend
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ class PairMaker:
             mask=_crop_mask(mask, box, rule.scale),
             name=forgery.name,
             person=sample.person,
+            source=sample.source,
+            partner=sample.person if kind == "self" else partner.person,
         )
         return pair if _is_seen(pair) else None
 

@@ -1,0 +1,60 @@
+import shutil
+
+import pytest
+
+from extras import need
+
+need("pyarrow", extra="training")
+
+from fimq.errors import ClassEmpty
+from fimq_training.crops import forging
+from fimq_training.crops.forging import Forging
+from fimq_training.crops.table import CropTable
+from fimq_training.manipulations.samples import SampleSet
+from fimq_training.splits import paper, people
+from fimq_training.splits.audit import audit
+
+
+@pytest.fixture
+def many(make_sample, monkeypatch):
+    """Frames of thirty people, in shards of four pairs."""
+    monkeypatch.setattr(forging, "SHARD", 4)
+    monkeypatch.setattr(forging, "CIRCLES", 6)
+    return SampleSet(make_sample(f"person_{p}", 10 * p + n) for p in range(30) for n in range(2))
+
+
+def test_every_pair_is_one_real_and_one_forged_crop(many, tmp_path):
+    assert list(Forging(tmp_path).run(many, 10)) == [4, 8, 10]
+    table = CropTable.read(tmp_path)
+    assert len(table) == 20
+    assert sum(table.labels) == 10
+    assert {crop.collection for crop in table.crops if not crop.manipulated} == {"Made"}
+    assert {crop.method for crop in table.crops if crop.manipulated} <= set(forging.KINDS.values())
+    for crop in table.crops:
+        assert table.path(crop).is_file()
+        assert crop.target in crop.identities
+
+
+def test_what_is_there_is_not_made_again_and_the_rest_is_the_same(many, tmp_path):
+    list(Forging(tmp_path / "whole").run(many, 12))
+    list(Forging(tmp_path / "cut").run(many, 12))
+    shutil.rmtree(tmp_path / "cut" / "parts" / "000004")
+    (tmp_path / "cut" / "crops.parquet").unlink()
+    list(Forging(tmp_path / "cut").run(many, 12))
+    one, two = (CropTable.read(tmp_path / name) for name in ("whole", "cut"))
+    assert one.fingerprint == two.fingerprint
+
+
+def test_people_can_be_kept_apart(many, tmp_path):
+    list(Forging(tmp_path).run(many, 48))
+    table = CropTable.read(tmp_path)
+    split = people.by_people(table, validation=0.2, test=0.2)
+    assert not audit(table, split, pictures=False).leaks
+
+
+def test_the_papers_split_takes_its_classes(many, tmp_path):
+    list(Forging(tmp_path).run(many, 40))
+    table = CropTable.read(tmp_path)
+    with pytest.raises(ClassEmpty):
+        paper.by_collection(table)
+    assert paper.by_collection(table, scale=0.0002).sides
