@@ -8,6 +8,7 @@ from fimq_training.commands.calibrate import calibrate
 from fimq_training.commands.evaluate import evaluate
 from fimq_training.commands.export import export
 from fimq_training.commands.fit import fit
+from fimq_training.commands.forge import forge
 from fimq_training.commands.make import make
 from fimq_training.commands.prepare import prepare
 from fimq_training.commands.recipes import recipes
@@ -24,7 +25,7 @@ def train() -> None:
 
 
 for command in (
-    *(prepare, recipes, weights, split, audit_command),
+    *(prepare, forge, split, audit_command, recipes, weights),
     *(fit, evaluate, calibrate, export, make),
 ):
     train.add_command(command)
