@@ -30,6 +30,10 @@ PREFIX = "FIMQ_"
 Lane = Literal["urgent", "standard", "archive"]
 #: Lanes in the order in which workers serve them.
 LANES: tuple[Lane, ...] = get_args(Lane)
+#: What may compute scores; a test holds it to what the worker can load.
+RuntimeName = Literal[
+    "auto", "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "openvino", "onnxruntime"
+]
 _PLACES = (
     "data_dir",
     "state_dir",
@@ -162,7 +166,7 @@ class Settings(BaseSettings):
     )
 
     # --- the classifier
-    runtime: str = Field(
+    runtime: RuntimeName = Field(
         default="auto",
         description="auto (the first that may judge), tensorrt, tensorrt-rtx, onnxruntime-cuda, "
         "openvino or onnxruntime.",

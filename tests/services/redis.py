@@ -25,10 +25,13 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
+    def start(self, *, password: str = "") -> None:
         server = shutil.which("redis-server") or str(valkey.binary())
         self.process = subprocess.Popen(
-            [server, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
+            [
+                *(server, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+                *("--requirepass", password),
+            ],
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
         )

@@ -12,5 +12,7 @@ if __name__ == "__main__":
         status = worker.main(prog_name="fimq worker", standalone_mode=False)
     except FimqError as error:
         sys.stderr.write(f"error: {error.message}  [{error.code}]\n")
+        if error.hint:
+            sys.stderr.write(f"       {error.hint}\n")
         sys.exit(error.exit_status)
     sys.exit(status if isinstance(status, int) else 0)

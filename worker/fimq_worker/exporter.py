@@ -62,7 +62,7 @@ class Exporter:
     """Serves the measures of a process and the state of the ledger, until closed."""
 
     def __init__(self, measures: Measures, looks: Looks, address: str) -> None:
-        """Serve at `address`: `HOST:PORT`, or a port on the loopback.
+        """Serve at `address`: `HOST:PORT`, or a port on the loopback; port 0 is any free one.
 
         Raises:
             MetricsRefused: that is no address.
@@ -75,7 +75,9 @@ class Exporter:
             self._server, self._thread = start_http_server(port, host, measures.registry)
         except OSError as error:
             raise MetricsTaken(f"cannot serve metrics at {host}:{port} ({error})") from error
-        self.port = int(self._server.server_port)
+        shown = f"[{host}]" if ":" in host else host
+        #: Where it serves, whatever port was asked for.
+        self.url = f"http://{shown}:{self._server.server_port}/metrics"
 
     def close(self) -> None:
         """Serve no more."""

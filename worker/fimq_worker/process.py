@@ -1,7 +1,9 @@
 """The worker process: Celery takes the doorbells, threads run the steps.
 
 It composes what the other rooms make: ledger, holding, sweeper, analyst, runner. Order of
-the end: no new claims, children cancelled, claims given back, threads joined, row left.
+the start: it is entered among the workers as starting, then loads what judging takes, or
+refuses to start; only then it takes work. Order of the end: no new claims, children
+cancelled, claims given back, threads joined, row left.
 """
 
 from __future__ import annotations
@@ -13,16 +15,17 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
+from types import FrameType
+from typing import Any, Final
 
 import structlog
-from celery import signals
+from celery import Celery
 
 import fimq
 from fimq.doorbell import TASK, CeleryDoorbell, make_app
 from fimq.embedded import valkey
 from fimq.embedded.locks import HeldLock, exclusive
-from fimq.embedded.stack import Stack
+from fimq.embedded.stack import READY, Stack
 from fimq.errors import FimqError
 from fimq.ledger import presence, reading
 from fimq.ledger.database import Ledger
@@ -32,10 +35,16 @@ from fimq.store.base import open_store
 from fimq_worker.exporter import Exporter, Looks
 from fimq_worker.holding import Holding
 from fimq_worker.housekeeper import Housekeeper
+from fimq_worker.listener import Listener, end_soon
+from fimq_worker.loading import Loading, StoppedEarly
 from fimq_worker.measures import Measures
+from fimq_worker.reach import Reach
 from fimq_worker.steps.analysis import Analyst
 from fimq_worker.steps.runner import StepRunner
 from fimq_worker.sweeper import Sweeper
+
+#: The exit status after each signal that ends a worker.
+_STOPS: Final = {signal.SIGTERM: 0, signal.SIGHUP: 0, signal.SIGINT: 130}
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +67,7 @@ class WorkerProcess:
         self.lock = HeldLock(self.stack.worker_lock, self.stack.serves)
         self._left_idle = False
         self._drains = False
-        self._ready = threading.Event()
+        self._starting = True
         self._idle_exit = ExitStack()
 
     def run(self) -> int:
@@ -91,6 +100,7 @@ class WorkerProcess:
         app = make_app(settings)
         doorbell = CeleryDoorbell(app)
         measures = Measures()
+        reach = Reach(settings.broker)
         store = open_store(settings.store, **settings.store_options)
         store.find()
         with ExitStack() as ends:
@@ -99,10 +109,11 @@ class WorkerProcess:
                 looks = Looks(settings, doorbell, analyst.classifiers.facts)
                 exporter = Exporter(measures, looks, settings.metrics)
                 ends.callback(exporter.close)
-                log.info("metrics served", port=exporter.port)
+                log.info("metrics served", url=exporter.url)
+            loading = Loading(settings, analyst)
 
             def facts() -> dict[str, Any]:
-                return _facts(settings, analyst)
+                return _facts(settings, analyst, starting=self._starting)
 
             worker_id = presence.register(
                 ledger, lanes=self.lanes, slots=settings.slots, facts=facts()
@@ -115,77 +126,77 @@ class WorkerProcess:
                 lanes=self.lanes,
                 slots=settings.slots,
                 facts=facts,
-                on_drain=lambda: threading.Thread(target=self._drain, daemon=True).start(),
+                on_drain=lambda: os.kill(os.getpid(), signal.SIGTERM),
             )
-            runner = StepRunner(settings, ledger, doorbell, holding, analyst, measures=measures)
-            app.task(name=TASK, ignore_result=True)(runner.run)
-            sweeper = Sweeper(ledger, doorbell, settings, measures)
-            housekeeper = Housekeeper(store)
+            self._answer_signals(holding, loading)
             holding.start()
-            sweeper.start()
-            housekeeper.start()
-            if self.embedded:
-                self._watch(ledger, holding)
-            else:
-                threading.Thread(target=self._warm, args=(analyst,), daemon=True).start()
             try:
-                status = self._serve(app, holding)
+                loading.wait()
+                self.lock.add(READY)
+                self._starting = False
+                presence.seen(ledger, worker_id, facts(), lanes=self.lanes, slots=settings.slots)
+                runner = StepRunner(
+                    settings, ledger, doorbell, holding, analyst, measures=measures, reach=reach
+                )
+                app.task(name=TASK, ignore_result=True)(runner.run)
+                sweeper = Sweeper(ledger, doorbell, settings, measures, reach)
+                status = self._serve(app, reach, holding, sweeper, Housekeeper(store))
+            except StoppedEarly as stopped:
+                early = stopped.status
+            else:
                 # Whoever supervises this process is to start it again.
-                return 1 if runner.gpu_lost else status
+                return 1 if runner.unfit else status
             finally:
                 holding.close()
-                housekeeper.end()
-                sweeper.end()
                 holding.end()
                 presence.leave(ledger, worker_id)
                 log.info("worker stopped")
+            # What is still being loaded is not waited for.
+            os._exit(early)
 
-    def _drain(self) -> None:
-        """Let Celery end, as soon as it answers a SIGTERM: before, that would kill."""
-        self._ready.wait()
-        os.kill(os.getpid(), signal.SIGTERM)
+    def _answer_signals(self, holding: Holding, loading: Loading) -> None:
+        """From now on a signal ends the work instead of the process."""
 
-    def _warm(self, analyst: Analyst) -> None:
-        """Load the default model before the first job asks for it; an engine may take minutes."""
-        try:
-            analyst.warm()
-        except FimqError as error:
-            # The jobs that need it will fail with the same words.
-            log.warning("model not loaded", code=error.code, error=error.message)
-
-    def _serve(self, app: Any, holding: Holding) -> int:
-        def stopping(**_: Any) -> None:
-            # Called inside a signal handler, where no lock may be waited for.
+        def stop(number: int, _frame: FrameType | None) -> None:
+            # Inside a signal's handler no lock may be waited for.
+            status = _STOPS[signal.Signals(number)]
+            loading.stop(status)
+            end_soon(status)
             if holding.draining and not self._drains:
-                # Celery takes no more and waits for what is in work; a SIGTERM of somebody
-                # else's still ends that.
+                # The listener takes no more and waits for what is in work; a SIGTERM of
+                # somebody else's still ends that.
                 self._drains = True
                 return
             threading.Thread(target=holding.close, name="close").start()
             self._force_exit_after_grace()
 
-        def keep_our_logging(**_: Any) -> None:
-            """Celery sets no logging up when somebody answers this signal."""
+        for number in _STOPS:
+            # Who started us may want one to be ignored, as nohup does.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, stop)
 
-        def ready(**_: Any) -> None:
-            # Not before: until now a SIGTERM would not be answered by Celery.
+    def _serve(
+        self,
+        app: Celery,
+        reach: Reach,
+        holding: Holding,
+        sweeper: Sweeper,
+        housekeeper: Housekeeper,
+    ) -> int:
+        def ready() -> None:
             log.info("worker ready", lanes=self.lanes, slots=self.settings.slots, pid=os.getpid())
-            self._ready.set()
 
-        signals.worker_ready.connect(ready, weak=False)
-        signals.worker_shutting_down.connect(stopping, weak=False)
-        signals.setup_logging.connect(keep_our_logging, weak=False)
-        worker = app.Worker(
-            pool="threads",
-            concurrency=self.settings.slots,
-            queues=self.lanes,
-            without_gossip=True,
-            without_mingle=True,
-            without_heartbeat=True,
-            quiet=True,
-        )
-        worker.start()
-        return int(worker.exitcode or 0)
+        sweeper.start()
+        housekeeper.start()
+        if self.embedded:
+            self._watch(sweeper.ledger, holding)
+        try:
+            slots = self.settings.slots
+            return Listener(app, reach, lanes=self.lanes, slots=slots, on_ready=ready).listen()
+        finally:
+            holding.close()
+            housekeeper.end()
+            sweeper.end()
 
     def _force_exit_after_grace(self) -> None:
         def leave() -> None:
@@ -233,9 +244,10 @@ class WorkerProcess:
             return reading.open_steps(session)
 
 
-def _facts(settings: Settings, analyst: Analyst) -> dict[str, Any]:
+def _facts(settings: Settings, analyst: Analyst, *, starting: bool) -> dict[str, Any]:
     """What this worker is, for `fimq workers`."""
     return {
+        **({presence.STARTING: True} if starting else {}),
         "fimq": fimq.__version__,
         "python": platform.python_version(),
         "runtime": settings.runtime,

@@ -14,6 +14,7 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.sweep import sweep
 from fimq.settings import LANES, Settings
 from fimq_worker.measures import Measures
+from fimq_worker.reach import Reach
 
 #: More messages than there can be steps: nothing is rung for while the queue is away.
 _NOBODY_HEARS = sys.maxsize
@@ -25,13 +26,19 @@ class Sweeper:
     """Sweeps the ledger every `sweep_seconds`, at once when started."""
 
     def __init__(
-        self, ledger: Ledger, doorbell: Doorbell, settings: Settings, measures: Measures
+        self,
+        ledger: Ledger,
+        doorbell: Doorbell,
+        settings: Settings,
+        measures: Measures,
+        reach: Reach,
     ) -> None:
         """Do nothing yet; `start` starts the thread."""
         self.ledger = ledger
         self.doorbell = doorbell
         self.settings = settings
         self.measures = measures
+        self.reach = reach
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
 
@@ -73,7 +80,10 @@ class Sweeper:
         while True:
             try:
                 self.once()
-            except (LedgerUnreachable, BrokerUnreachable) as error:
+                self.reach.found()
+            except BrokerUnreachable as error:
+                self.reach.lost(error.message)
+            except LedgerUnreachable as error:
                 log.warning("sweep failed", code=error.code, error=error.message)
             except Exception:
                 # The thread's edge: without it lost work would stay lost.

@@ -18,7 +18,13 @@ from fimq.ledger.presence import Presence, WorkerState
 from fimq_api.cli.house import open_house
 from fimq_api.cli.options import Command, json_option
 
-_COLOURS = {"working": "green", "idle": "green", "draining": "yellow", "silent": "red"}
+_COLOURS = {
+    "starting": "yellow",
+    "working": "green",
+    "idle": "green",
+    "draining": "yellow",
+    "silent": "red",
+}
 
 
 class NoWorkerHere(ServiceError):

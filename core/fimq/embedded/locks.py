@@ -81,6 +81,11 @@ class HeldLock:
         self._handle = handle
         return True
 
+    def add(self, line: str) -> None:
+        """Add a line to the note of a lock that is held; nothing where it is not."""
+        if self._handle is not None:
+            os.write(self._handle, f"\n{line}".encode())
+
     def release(self) -> None:
         """Let go. Harmless when not held."""
         if self._handle is not None:
@@ -93,9 +98,9 @@ def holder(path: Path) -> int | None:
     return None if (held := _holder(path)) is None else held[0]
 
 
-def note(path: Path) -> str:
-    """What the holder of the lock at `path` says it is held for; empty when nobody does."""
-    return "" if (held := _holder(path)) is None else held[1]
+def notes(path: Path) -> list[str]:
+    """What the holder of the lock at `path` says, by line: first what it is held for."""
+    return [] if (held := _holder(path)) is None else held[1].split("\n")
 
 
 def _holder(path: Path) -> tuple[int, str] | None:

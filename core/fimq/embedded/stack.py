@@ -2,7 +2,8 @@
 
 Starting and stopping happen under one file lock. The worker leaves only under that lock
 and only while the ledger has no open step, so that a job which was committed before
-`ensure` was called always finds a worker.
+`ensure` was called always finds a worker. One that cannot judge on this machine does not
+start: who wanted it is told why, and the job waits.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ import time
 from dataclasses import dataclass
 
 from fimq.embedded import valkey
-from fimq.embedded.locks import exclusive, holder, note, usable
+from fimq.embedded.locks import exclusive, holder, notes, usable
 from fimq.embedded.processes import Watched
 from fimq.errors import ServiceError
 from fimq.logs import redact
 from fimq.settings import PREFIX, Settings, toml_path
 
 _START_SECONDS = 30.0
+#: The line of the worker's lock that says that it has loaded what judging takes.
+READY = "ready"
 
 
 class WorkerFailed(ServiceError):
     """The private worker did not start."""
 
     code = "worker_failed"
-    hint = "Look at worker.log in FIMQ_STATE_DIR, or: fimq worker"
+    hint = "Jobs are kept; then: fimq up. Its log is worker.log in FIMQ_STATE_DIR. See: fimq doctor"
 
 
 class WorkerOfAnother(ServiceError):
@@ -82,9 +85,9 @@ class Stack:
             self._ensure_queue()
             if holder(self.worker_lock) is None:
                 self._start_worker()
-            elif (served := note(self.worker_lock)) != self.serves:
+            elif (said := notes(self.worker_lock)) and said[0] != self.serves:
                 raise WorkerOfAnother(
-                    f"the private worker in {self.folder} serves another ledger: {served}"
+                    f"the private worker in {self.folder} serves another ledger: {said[0]}"
                 )
             return self.state()
 
@@ -94,6 +97,7 @@ class Stack:
 
     def _start_worker(self) -> None:
         with usable(self.folder), self.worker_log.open("ab") as log:
+            began = log.tell()
             process = subprocess.Popen(
                 [sys.executable, "-m", "fimq_worker", "--embedded"],
                 stdin=subprocess.DEVNULL,
@@ -105,14 +109,28 @@ class Stack:
                 cwd=self.folder,
             )
         deadline = time.monotonic() + _START_SECONDS
-        while holder(self.worker_lock) is None:
-            if process.poll() is not None or time.monotonic() > deadline:
+        while READY not in notes(self.worker_lock):
+            late = time.monotonic() > deadline
+            if process.poll() is not None or late:
+                if holder(self.worker_lock) is not None:
+                    # It still loads, for an engine may take minutes; or another came first.
+                    break
                 process.kill()
                 process.wait()
-                raise WorkerFailed(f"the private worker did not start; see {self.worker_log}")
+                # Nobody is left to stop it when idle.
+                valkey.stop(self.settings.broker_socket)
+                raise WorkerFailed(self._why(began))
             time.sleep(0.02)
         # The worker outlives us; without this, Python warns of a child that still runs.
         process.returncode = 0
+
+    def _why(self, began: int) -> str:
+        """What a worker that did not start said in its log."""
+        with self.worker_log.open("rb") as log:
+            log.seek(began)
+            said = log.read().decode(errors="replace").splitlines()
+        errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+        return f"the private worker did not start: {errors[-1] if errors else 'see its log'}"
 
     def stop(self) -> StackState:
         """Stop worker and queue; returns what ran. Claims are given back, nothing is lost."""

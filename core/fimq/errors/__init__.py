@@ -77,6 +77,7 @@ from fimq.errors.services import (
     LedgerNewer,
     LedgerOutdated,
     LedgerUnreachable,
+    MachineUnfit,
     ServiceError,
     StoreUnusable,
 )
@@ -161,6 +162,7 @@ __all__ = [
     "LedgerOutdated",
     "LedgerUnreachable",
     "LossNotFinite",
+    "MachineUnfit",
     "ModelAway",
     "ModelChanged",
     "ModelDamaged",

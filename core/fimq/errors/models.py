@@ -1,10 +1,13 @@
-"""Models, face models and runtimes that cannot be used."""
+"""Models, face models and runtimes that cannot be used.
+
+A model is the same everywhere; what runs it is a machine's own.
+"""
 
 from __future__ import annotations
 
 from fimq.errors.analysis import AnalysisError
 from fimq.errors.base import FimqError, UsageError
-from fimq.errors.services import ServiceError
+from fimq.errors.services import MachineUnfit, ServiceError
 
 
 class ModelError(AnalysisError):
@@ -62,21 +65,21 @@ class NothingToRollBack(UsageError):
     hint = "See: fimq models history"
 
 
-class FinderMissing(ModelError):
+class FinderMissing(MachineUnfit):
     """The face finder that was asked for cannot be used."""
 
     code = "finder_missing"
     hint = "Install fimq[mediapipe], libegl1 and libgles2, or unset FIMQ_FACE_FINDER."
 
 
-class FaceModelsMissing(ModelError):
+class FaceModelsMissing(MachineUnfit):
     """The face models have not been fetched yet."""
 
     code = "face_models_missing"
     hint = "Run: fimq models fetch"
 
 
-class FaceModelsInvalid(ModelError):
+class FaceModelsInvalid(MachineUnfit):
     """A face model file is not the one that fimq expects (its hash differs)."""
 
     code = "face_models_invalid"
@@ -91,7 +94,7 @@ class FetchFailed(FimqError):
     exit_status = 5
 
 
-class RuntimeMissing(ModelError):
+class RuntimeMissing(MachineUnfit):
     """No runtime on this machine passes the model's parity gate."""
 
     code = "runtime_missing"
@@ -102,11 +105,14 @@ class RuntimeNotInstalled(RuntimeMissing):
     """The runtime is not installed."""
 
     code = "runtime_not_installed"
-    hint = "Install its extra; docs/gpu.md says which."
+    hint = (
+        "Install its extra: fimq[tensorrt], fimq[tensorrt-rtx], fimq[onnxruntime], or fimq[cuda] "
+        "for onnxruntime-cuda; or set FIMQ_RUNTIME=auto."
+    )
 
 
 class RuntimeUnusable(RuntimeMissing):
     """The runtime is installed, but cannot be used on this machine."""
 
     code = "runtime_unusable"
-    hint = "docs/gpu.md says what it needs. See: fimq doctor"
+    hint = "See: fimq doctor"

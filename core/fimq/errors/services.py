@@ -70,15 +70,22 @@ class LedgerDamaged(ServiceError):
     hint = "Bring back a copy of it; or move it away, and fimq begins with an empty one."
 
 
+class MachineUnfit(ServiceError):
+    """This machine lacks what judging takes; another one may have it."""
+
+    code = "machine_unfit"
+    hint = "See: fimq doctor"
+
+
 class GpuFailed(ServiceError):
     """The GPU failed while it scored."""
 
     code = "gpu_failed"
-    hint = "The step is run again. If it goes on: fewer workers on this card; docs/gpu.md"
+    hint = "The step is run again. If it goes on: fewer workers on this card."
 
 
 class GpuLost(GpuFailed):
     """The GPU was lost: this worker ends, so that whoever started it starts it again."""
 
     code = "gpu_lost"
-    hint = "Look for Xid lines in the kernel's log; docs/gpu.md"
+    hint = "Look for Xid lines in the kernel's log. See: fimq doctor"

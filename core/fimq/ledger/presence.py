@@ -20,6 +20,8 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.states import StepState
 from fimq.ledger.tables import Step, Worker
 
+#: The fact that a worker tells of itself while it loads.
+STARTING = "starting"
 #: A stopped or silent worker's row is kept so long, in seconds, for who looks afterwards.
 KEEP = 86_400.0
 
@@ -27,6 +29,7 @@ KEEP = 86_400.0
 class WorkerState(StrEnum):
     """How a worker is, by its row."""
 
+    STARTING = "starting"  #: loads what judging takes, and takes no work yet
     WORKING = "working"
     IDLE = "idle"
     DRAINING = "draining"  #: was asked to go, and ends what it has
@@ -187,4 +190,6 @@ def _state(row: Worker, *, heard: bool, steps: int) -> WorkerState:
         return WorkerState.SILENT
     if row.drain_at is not None:
         return WorkerState.DRAINING
+    if row.facts.get(STARTING):
+        return WorkerState.STARTING
     return WorkerState.WORKING if steps else WorkerState.IDLE

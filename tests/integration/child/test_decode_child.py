@@ -152,6 +152,15 @@ class TestAccidents:
         with pytest.raises(error):
             make_child(chaos=chaos).plan(video)
 
+    def test_a_child_that_has_met_a_video_cannot_end_its_worker_by_a_word(
+        self, make_child: MakeChild, video: int
+    ) -> None:
+        """That it has no finder it may say while it is set up, and no later."""
+        child = make_child(chaos="lie")
+        child.layers()
+        with pytest.raises(DecoderCrash):
+            child.plan(video)
+
     def test_a_hanging_child_is_killed(self, make_child: MakeChild, video: int) -> None:
         child = make_child(chaos="hang", floor_s=0.5)
         child.layers()

@@ -22,6 +22,7 @@ from fimq.settings import Settings, SettingsInvalid
 from fimq_api.cli.main import main
 from fimq_worker.holding import Holding
 from fimq_worker.measures import Measures
+from fimq_worker.reach import Reach
 from fimq_worker.sweeper import Sweeper
 from installation import until
 from scenes import all_of, job_of, step_of, submitted, taken
@@ -250,7 +251,7 @@ def test_heartbeat_and_sweep_go_on_when_the_server_is_back(
     worker = presence.register(ledger, lanes=["standard"], slots=1, facts={})
     # A lease that outlasts the restart; a third of it is the heartbeat's pause.
     holding = Holding(ledger, worker, lease=6)
-    sweeper = Sweeper(ledger, Silent(), settings, Measures())
+    sweeper = Sweeper(ledger, Silent(), settings, Measures(), Reach("redis://here"))
     holding.start()
     sweeper.start()
     lost = taken(ledger, submitted(ledger, 1)[1], "gone")

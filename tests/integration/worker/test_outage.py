@@ -21,6 +21,7 @@ from fimq.settings import Settings
 from fimq.store.base import open_store
 from fimq_worker.holding import Held, Holding, Stopped
 from fimq_worker.measures import Measures
+from fimq_worker.reach import Reach
 from fimq_worker.steps import analysis
 from fimq_worker.steps.analysis import Analyst
 from fimq_worker.steps.persistence import Persistence
@@ -106,7 +107,15 @@ def test_a_restart_in_the_middle_of_each_step_costs_none_of_them(
     bell = Bell()
     holding = holding_of(ledger)
     with Analyst(settings, ledger, store, Measures()) as analyst:
-        runner = StepRunner(settings, ledger, bell, holding, analyst, measures=Measures())
+        runner = StepRunner(
+            settings,
+            ledger,
+            bell,
+            holding,
+            analyst,
+            measures=Measures(),
+            reach=Reach("redis://here"),
+        )
         bell.rung.append(made.step_id)
         for step_id in bell.rung:  # it grows as they are rung for
             runner.run(step_id)
@@ -174,7 +183,15 @@ class TestPersistence:
                 return list(steps)
 
         analyst: Any = Planner()
-        runner = StepRunner(settings, ledger, Bell(), holding, analyst, measures=Measures())
+        runner = StepRunner(
+            settings,
+            ledger,
+            Bell(),
+            holding,
+            analyst,
+            measures=Measures(),
+            reach=Reach("redis://here"),
+        )
         runner.run(step_id)
         plan = step_of(ledger, step_id)
         assert (plan.state, plan.fence, plan.losses, plan.executions) == (StepState.DONE, 1, 0, 0)

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import update
 
 from fimq.errors import (
     BrokerUnreachable,
     DecoderCrash,
     FimqError,
+    FinderMissing,
     GpuFailed,
     GpuLost,
     LedgerUnreachable,
     NotAVideo,
+    RuntimeMissing,
+    RuntimeNotInstalled,
     StoreUnusable,
     Truncated,
 )
@@ -32,6 +36,7 @@ from fimq.ledger.tables import Job, Step
 from fimq.settings import Settings
 from fimq_worker.holding import Held, Holding, Stopped
 from fimq_worker.measures import Measures
+from fimq_worker.reach import Reach
 from fimq_worker.steps.runner import StepRunner
 from fimq_worker.sweeper import Sweeper
 
@@ -70,6 +75,7 @@ class Bench:
         self.bell = Bell()
         self.settings = Settings(data_dir=tmp_path, state_dir=tmp_path, retry_seconds=0)
         self.measures = Measures()
+        self.reach = Reach("redis://here")
         self.ends: list[str] = []
         worker_id = presence.register(ledger, lanes=["standard"], slots=1, facts={})
         self.holding = Holding(ledger, worker_id, lease=30)
@@ -86,6 +92,7 @@ class Bench:
             self.holding,
             analyst,
             measures=self.measures,
+            reach=self.reach,
             end_process=lambda: self.ends.append(self.step_id),
         )
         runner.run(self.step_id)
@@ -146,6 +153,28 @@ class TestStep:
         step = bench.run(raising(GpuLost()))
         assert (step.state, step.executions, step.losses) == (StepState.READY, 0, 1)
         assert bench.ends == [bench.step_id]
+
+    @pytest.mark.parametrize("error", [RuntimeNotInstalled(), RuntimeMissing(), FinderMissing()])
+    def test_a_machine_that_cannot_judge_ends_its_worker_and_the_step_waits_for_another(
+        self, bench: Bench, error: FimqError
+    ) -> None:
+        step = bench.run(raising(error))
+        assert (step.state, step.executions, step.losses) == (StepState.READY, 0, 1)
+        assert bench.job().state == "running"
+        assert bench.ends == [bench.step_id]
+
+    @pytest.mark.parametrize(("private", "state"), [(True, "failed"), (False, "running")])
+    def test_a_runtime_that_one_jobs_own_model_lacks_ends_no_worker(
+        self, bench: Bench, *, private: bool, state: str
+    ) -> None:
+        """Another machine may have it; a private worker is the only one there is."""
+        if not private:
+            elsewhere = {"broker_url": SecretStr("redis://elsewhere")}
+            bench.settings = bench.settings.model_copy(update=elsewhere)
+        bench.settings = bench.settings.model_copy(update={"model": "not-the-jobs"})
+        bench.run(raising(RuntimeMissing()))
+        assert bench.ends == []
+        assert bench.job().state == state
 
     def test_a_ledger_that_is_away_leaves_the_step_to_its_lease(self, bench: Bench) -> None:
         step = bench.run(raising(LedgerUnreachable()))
@@ -209,7 +238,7 @@ class TestSweeper:
         for _ in range(4):
             submission.submit(bench.ledger, VIDEO, Request())
         settings = bench.settings.model_copy(update={"ring_seconds": 0.001})
-        sweeper = Sweeper(bench.ledger, bench.bell, settings, bench.measures)
+        sweeper = Sweeper(bench.ledger, bench.bell, settings, bench.measures, bench.reach)
         for _ in range(5):
             sweeper.once()
             time.sleep(0.002)
@@ -230,7 +259,7 @@ class TestSweeper:
             session.execute(update(Step).values(lease_until=now(-1)))
         monkeypatch.setattr(bench.bell, "waiting", away)
         with pytest.raises(BrokerUnreachable):
-            Sweeper(bench.ledger, bench.bell, bench.settings, bench.measures).once()
+            Sweeper(bench.ledger, bench.bell, bench.settings, bench.measures, bench.reach).once()
         with bench.ledger.read() as session:
             step = session.get_one(Step, bench.step_id)
         assert (step.state, step.rung_at) == (StepState.READY, None)
@@ -249,7 +278,7 @@ class TestSweeper:
             raise error
 
         settings = bench.settings.model_copy(update={"sweep_seconds": 0.1})
-        sweeper = Sweeper(bench.ledger, bench.bell, settings, bench.measures)
+        sweeper = Sweeper(bench.ledger, bench.bell, settings, bench.measures, bench.reach)
         monkeypatch.setattr(sweeper, "once", once)
         sweeper.start()
         assert twice.wait(10)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from fimq.errors import AnalysisError, DecoderCrash, FimqError
+from fimq.errors import AnalysisError, DecoderCrash, FimqError, MachineUnfit
 from fimq.models import face_models
 from fimq.settings import Settings
 from fimq_worker.child.confinement import LAYERS
@@ -182,14 +182,14 @@ class DecodeChild:
                 self._process.close()
             self._process = process = ChildProcess(self._setup)
             self._busy = True
-        reply = self._receive(Patience(_START_S), crop_size=0)
+        reply = self._receive(Patience(_START_S), crop_size=0, has_met_bytes=False)
         if not isinstance(reply, Ready):
             raise self._nonsense(reply)
         process.layers = reply.layers
         self._busy = False
         return process
 
-    def _receive(self, patience: Patience, *, crop_size: int) -> Reply:
+    def _receive(self, patience: Patience, *, crop_size: int, has_met_bytes: bool = True) -> Reply:
         process = self._process
         if process is None:
             raise Cancelled
@@ -202,8 +202,12 @@ class DecodeChild:
         except AnalysisError as error:
             raise self._ended(error) from error
         if isinstance(reply, Failure):
+            failure = reply.error()
+            if has_met_bytes and isinstance(failure, MachineUnfit):
+                # It ends this worker: nothing that a video may have a child say.
+                raise self._nonsense(reply)
             self._busy = False
-            raise reply.error()
+            raise failure
         return reply
 
     def _ended(self, error: FimqError) -> Exception:

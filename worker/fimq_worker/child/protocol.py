@@ -37,7 +37,8 @@ from fimq_worker.vision.sampler.spans import FilmPlan
 _MOST_FACES = 1000
 _LONGEST_TEXT = 2000
 #: What a child may say went wrong: it meets videos. A service that is away, a lost GPU or a
-#: missing object are the worker's to see, and end more than a child's word may end.
+#: missing object are the worker's to see, and end more than a child's word may end. That it
+#: has no finder it may say before it has met a video (see `client`).
 _HONEST = {
     kind.code
     for kind in (
@@ -64,7 +65,7 @@ class Setup:
     max_faces: int = 20
     min_face: float = 48
     finder: str = "full-range"  #: or mediapipe
-    chaos: str = ""  #: tests only: crash, hang or allocate at the next request
+    chaos: str = ""  #: tests only: crash, hang, lie or allocate at the next request
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from fimq.errors import DecoderMemory, FimqError
+from fimq.errors import DecoderMemory, FimqError, FinderMissing
 from fimq_worker.child import messages
 from fimq_worker.child.confinement import (
     allow_cpu,
@@ -184,6 +184,8 @@ def _be_chaotic(chaos: str) -> None:
         case "spin":
             while True:
                 pass
+        case "lie":
+            raise FinderMissing
         case "allocate":
             bytearray(1 << 40)
         case "open":

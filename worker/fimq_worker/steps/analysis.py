@@ -72,6 +72,22 @@ class Analyst:
         self.children.close()
         self.classifiers.close()
 
+    def prepare(self) -> None:
+        """Load what every step takes: the model, its runtime, a child with its face finder.
+
+        Raises:
+            ModelMissing, ModelInvalid: the model cannot be used.
+            MachineUnfit: this machine has no runtime for it, or no face finder.
+            ServiceError: who knows the model is away.
+            AnalysisError: the decode child cannot be started.
+        """
+        found = self.registry.find(self.settings.tenant, self.settings.model)
+        with (
+            self.classifiers.use(found.package_sha256, lambda: self.registry.open(found)),
+            self.children.borrow() as child,
+        ):
+            child.layers()
+
     def plan(self, held: Held) -> list[str]:
         """Probe and plan a video; judge it at once if it is short. Returns steps to ring for."""
         # Before any decoding: without its model nothing of the job can be scored.
@@ -187,17 +203,6 @@ class Analyst:
 
         with self.classifiers.use(package_sha256, find) as classifier:
             yield classifier
-
-    def warm(self) -> None:
-        """Load the model that judges now, before the first job asks for it.
-
-        Raises:
-            ModelError: it cannot judge here; jobs that need it will fail with the same words.
-            ServiceError: who knows it is away.
-        """
-        found = self.registry.find(self.settings.tenant, self.settings.model)
-        with self.classifiers.use(found.package_sha256, lambda: self.registry.open(found)):
-            return
 
     def _end(
         self, held: Held, classifier: Classifier, planned: int, *, rows: SegmentRows | None

@@ -9,13 +9,23 @@ from collections.abc import Callable
 import structlog
 
 from fimq.doorbell import Doorbell
-from fimq.errors import BrokerUnreachable, FimqError, GpuLost, LedgerUnreachable, UnexpectedFailure
+from fimq.errors import (
+    BrokerUnreachable,
+    FimqError,
+    GpuLost,
+    LedgerUnreachable,
+    MachineUnfit,
+    RuntimeMissing,
+    UnexpectedFailure,
+)
 from fimq.ledger import claims, completion
+from fimq.ledger.claims import Claim
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import StepKind, StepState
 from fimq.settings import Settings
 from fimq_worker.holding import Held, Holding, Stopped
 from fimq_worker.measures import Measures
+from fimq_worker.reach import Reach
 from fimq_worker.steps.analysis import Analyst
 from fimq_worker.steps.persistence import Persistence
 
@@ -38,22 +48,24 @@ class StepRunner:
         analyst: Analyst,
         *,
         measures: Measures,
+        reach: Reach,
         end_process: Callable[[], None] = _end_process,
     ) -> None:
-        """Keep what every step needs. `end_process` is called when the GPU is lost."""
+        """Keep what every step needs. `end_process` is called once this machine cannot judge."""
         self.settings = settings
         self.ledger = ledger
         self.doorbell = doorbell
         self.holding = holding
         self.analyst = analyst
         self.measures = measures
+        self.reach = reach
         self.end_process = end_process
         self.persistence = Persistence(settings.lease_seconds)
-        self.gpu_lost = False
+        self.unfit = False
 
     def run(self, step_id: str) -> None:
         """Claim a step and run it to its end; return at once when there is nothing to claim."""
-        if self.gpu_lost:
+        if self.unfit:
             # The sweep rings again, for a worker that can score.
             return
         try:
@@ -77,11 +89,13 @@ class StepRunner:
                 self._let_go(held)
             except LedgerUnreachable:
                 raise
-            except GpuLost as error:
+            except (GpuLost, MachineUnfit) as error:
+                ends = self._ends(claim, error)
                 try:
-                    self._fail(held, error)
+                    self._fail(held, error, elsewhere=ends or not self.settings.embedded_queue)
                 finally:
-                    self._end()
+                    if ends:
+                        self._end(error)
             except FimqError as error:
                 self._fail(held, error)
             except Exception as error:
@@ -115,14 +129,19 @@ class StepRunner:
         log.info("step dropped: it is no longer ours")
         self.measures.step_ended(held.claim.kind, "lost")
 
-    def _fail(self, held: Held, error: FimqError) -> None:
+    def _ends(self, claim: Claim, error: FimqError) -> bool:
+        """Whether this worker can do nothing more, or only nothing by this job's own model."""
+        return not isinstance(error, RuntimeMissing) or claim.model == self.settings.model
+
+    def _fail(self, held: Held, error: FimqError, *, elsewhere: bool = True) -> None:
+        """Count an error against a step. `elsewhere`: another worker may have more luck."""
         state = self.persistence.ask(
             held,
             lambda: completion.fail_step(
                 self.ledger,
                 held.claim,
                 error,
-                final=error.final,
+                final=error.final or not elsewhere,
                 executions=self.settings.max_executions,
                 wait=self.settings.retry_seconds,
                 losses=self.settings.max_losses,
@@ -139,11 +158,21 @@ class StepRunner:
         }
         log.warning(says[state], code=error.code, error=error.message)
 
-    def _end(self) -> None:
-        """No call to the GPU will succeed in this process again: a new one may have more luck."""
-        if not self.gpu_lost:
-            self.gpu_lost = True
-            log.error("the GPU is lost: this worker ends")
+    def _end(self, error: FimqError) -> None:
+        """Every step would end here as this one did: a new process may have more luck.
+
+        Where it has not, it refuses to start, and takes no work from those that can do it.
+        """
+        if not self.unfit:
+            self.unfit = True
+            lost = isinstance(error, GpuLost)
+            log.error(
+                "the GPU is lost: this worker ends"
+                if lost
+                else "this machine cannot judge: this worker ends",
+                code=error.code,
+                error=error.message,
+            )
             self.end_process()
 
     def _ring(self, step_ids: list[str], lane: str) -> None:
@@ -152,5 +181,5 @@ class StepRunner:
                 self.doorbell.ring(step_id, lane)
             except BrokerUnreachable as error:
                 # The sweep rings again; the work that was done is safe in the ledger.
-                log.warning("doorbell failed", error=error.message)
+                self.reach.lost(error.message)
                 return
