@@ -42,8 +42,9 @@ def _lines() -> Iterator[tuple[str, str]]:
 
 def _examples() -> Iterator[tuple[str, str]]:
     reference = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-    for found in re.findall(r"Example: (fimq .+)", reference):
-        yield "help", found.strip()
+    # A long one goes on in the next line; an empty one ends it.
+    for found in re.findall(r"Example: (fimq .+(?:\n +.+)*)", reference):
+        yield "help", " ".join(found.split())
 
 
 #: Those of training are run in a scene of their own, in test_training_docs.py.

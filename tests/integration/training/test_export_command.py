@@ -82,6 +82,14 @@ class TestCalibrate:
         with pytest.raises(CalibrationImpossible, match="5 real"):
             find(few, wanted=0.01, missed=0.1)
 
+    def test_a_model_that_says_the_opposite_is_not_calibrated(self, table):
+        scores = np.where([crop.manipulated for crop in table.crops], 0.2, 0.8)
+        scores += np.random.default_rng(0).normal(0, 0.1, len(scores))
+        wrong = np.stack([scores, 1 - scores], 1).clip(0.01, 0.99)
+        liar = Predictions(table.crops, ("fake", "real"), (True, False), wrong)
+        with pytest.raises(CalibrationImpossible, match="no higher than real ones"):
+            find(liar, wanted=0.1, missed=0.1)
+
 
 class TestExport:
     def test_the_package_says_what_the_run_found(self, package, run):

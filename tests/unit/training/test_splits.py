@@ -122,6 +122,15 @@ class TestPapers:
         with pytest.raises(ClassEmpty, match="Deepfakes has 10"):
             paper.by_collection(table)
 
+    def test_classes_can_be_chosen(self):
+        names = ["CelebA"] * 20 + ["Youtube"] * 3 + ["Deepfakes"] * 20
+        table = CropTable(row(n, collection=name) for n, name in enumerate(names))
+        split = paper.by_collection(table, collections=("CelebA", "Deepfakes"), scale=0.001)
+        used = {crop.collection for crop in table.rows(split.sides).crops}
+        assert used == {"CelebA", "Deepfakes"}
+        with pytest.raises(ClassEmpty, match="FaceSwap"):
+            paper.by_collection(table, collections=("FaceSwap",))
+
     def test_the_audit_sees_what_it_leaks(self):
         table = CropTable(row(n, identities=(str(n // 20),)) for n in range(400))
         split = paper.binary(table, scale=0.003)

@@ -38,7 +38,7 @@ def export(
     The file is held to the network through every runtime that is installed; where one of them
     scores otherwise, nothing is written.
 
-    Example: fimq train export runs/one package --name ours --version 1.0.0 --source "FF++ | ..."
+    Example: fimq train export runs/one package --name ours --version 1.0.0 --source "A | B | C"
     """
     from fimq.errors import UsageError  # noqa: PLC0415
     from fimq_training.commands import installed  # noqa: PLC0415

@@ -37,7 +37,8 @@ def fit(
 
     Can be stopped at any time; the same command goes on where it was.
 
-    Example: fimq train fit paper-efficientnetb0-binary crops --out runs/one
+    Example: fimq train fit paper-efficientnetb0-binary crops --split official --init start.npz
+    --out runs/one
     """
     from fimq_training.commands import installed  # noqa: PLC0415
 

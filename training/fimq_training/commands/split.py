@@ -26,6 +26,9 @@ SHARE = click.FloatRange(0, 1, max_open=True)
     "--pairs", type=FOLDER, help="Of `official`: folder with train.json, val.json, test.json."
 )
 @click.option(
+    "--classes", metavar="A,B,...", help="Of `paper-7class`; all collections if left out."
+)
+@click.option(
     "--scale",
     type=click.FloatRange(0, 1, min_open=True),
     default=1,
@@ -41,6 +44,7 @@ def split(
     validation: float,
     test: float,
     pairs: Path | None,
+    classes: str | None,
     scale: float,
     seed: int,
     name: str | None,
@@ -72,7 +76,8 @@ def split(
     elif rule == "paper":
         made = paper.binary(table, scale=scale, seed=seed)
     else:
-        made = paper.by_collection(table, scale=scale, seed=seed)
+        names = tuple(name.strip() for name in (classes or "").split(",") if name.strip())
+        made = paper.by_collection(table, collections=names, scale=scale, seed=seed)
     found = audit(table, made)
     if "leaks" in made.facts:
         click.echo(f"warning: this split leaks, as the paper's did: {found.counts}", err=True)

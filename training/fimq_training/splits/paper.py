@@ -7,7 +7,7 @@ manipulation. They are here to compare with the paper, and say what they leak.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,12 +58,22 @@ def binary(table: CropTable, *, scale: float = 1, seed: int = 1) -> Split:
     return _split(table, BINARY.scaled(scale), seed, "paper", _label)
 
 
-def by_collection(table: CropTable, *, scale: float = 1, seed: int = 1) -> Split:
-    """As many crops of each collection.
+def by_collection(
+    table: CropTable, *, collections: Collection[str] = (), scale: float = 1, seed: int = 1
+) -> Split:
+    """As many crops of each collection, of those that are named or of all.
 
     Raises:
         ClassEmpty: a collection has too few.
     """
+    if collections:
+        have = {crop.collection for crop in table.crops}
+        if missing := sorted(set(collections) - have):
+            raise ClassEmpty(
+                f"There are no crops of {missing[0]}; there are {', '.join(sorted(have))}"
+            )
+        kept = [crop for crop in table.crops if crop.collection in collections]
+        table = CropTable(kept, table.folders)
     return _split(table, SEVEN.scaled(scale), seed, "paper-7class", lambda crop: crop.collection)
 
 
