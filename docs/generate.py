@@ -31,6 +31,7 @@ from fimq.settings import PREFIX, Settings
 from fimq_api.cli.main import COMMANDS, cli
 from fimq_api.cli.options import Command
 from fimq_api.doctor import Finding
+from fimq_training.evaluation.video_findings import VideoReport
 
 REFERENCE = Path(__file__).parent / "reference"
 SCHEMAS = Path(fimq.__file__).parent / "schemas"
@@ -44,6 +45,7 @@ _LINES: dict[str, tuple[str, Any]] = {
     "model": ("`fimq models list --json` and `fimq models import --json`", ListedModel),
     "promotion": ("`fimq models promote`, `rollback` and `history`, with `--json`", Promoted),
     "manifest": ("`fimq models show --json`", Manifest),
+    "evaluation": ("`fimq evaluate --json`", VideoReport),
 }
 _PRECEDENCE = """\
 Precedence: command line, then the variable, then a file of `FIMQ_SECRETS_DIR` (named as the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,10 +88,11 @@ def test_every_command_in_docs_and_help_works(installation, scene: Path, face_mo
     """One installation, every command once; each starts from jobs of every kind."""
     for path in scene.iterdir():
         shutil.copy(path, installation.folder / path.name)
-    installation.judge(*sorted(scene.iterdir()))
+    documents = installation.judge(*sorted(scene.iterdir()))
     cut = installation.folder / "cut.mp4"
     cut.write_bytes(Clip(frames=50).write(installation.folder / "whole.mp4").read_bytes()[:500])
     wheel = _wheel(installation.folder, face_models)
+    _label(scene, installation.folder, documents)
     # Commands come in the order of their letters: `card` before `import`.
     write_package(installation.folder / "fimq-b1", name="fimq-b1", version="1.0.0")
     installation.run("models", "import", "fimq-b1")
@@ -100,6 +103,17 @@ def test_every_command_in_docs_and_help_works(installation, scene: Path, face_mo
         if said:
             failures.append(f"{command}\n{said}")
     assert not failures, "\n\n".join(failures)
+
+
+def _label(scene: Path, folder: Path, documents: list[dict[str, Any]]) -> None:
+    """Videos to evaluate on, one of them called real, and what was said of them before."""
+    (folder / "videos").mkdir()
+    lines = ["file,label"]
+    for path in sorted(scene.iterdir()):
+        shutil.copy(path, folder / "videos" / path.name)
+        lines.append(f"{path.name},{'real' if path.name == 'interview.mp4' else 'manipulated'}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    (folder / "verdicts.jsonl").write_text("".join(json.dumps(d) + "\n" for d in documents))
 
 
 def _run(command: str, installation, cut: Path, wheel: Path) -> str:
@@ -135,6 +149,8 @@ def _allowed(command: str) -> set[int]:
         return {0, 2, 3, 10}
     if command == "fimq demo":
         return {0}
+    if command.startswith("fimq evaluate") and find_spec("tensorflow") is None:
+        return {5}
     if command.startswith("fimq engines build") and find_spec("tensorrt_rtx") is None:
         return {3}
     # The glob of the docs finds the cut file of this scene, too.

@@ -52,6 +52,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "train",
         "Rebuild the models: prepare, split, fit, evaluate, calibrate, export.",
     ),
+    "evaluate": (
+        "fimq_training.commands.evaluate_videos",
+        "evaluate",
+        "Measure the whole pipeline on labelled videos.",
+    ),
     "policies": ("fimq_api.cli.policies", "policies", "Policies: what turns scores to verdicts."),
     "config": ("fimq_api.cli.config", "config", "Show every setting and where it came from."),
     "db": ("fimq_api.cli.db", "db", "The ledger's schema: upgrade, check."),

@@ -184,7 +184,47 @@ class LabelsUnfit(TrainingError):
     """The labels do not fit the videos."""
 
     code = "labels_unfit"
-    hint = "A line a video: its file name, and real or the name of the manipulation."
+    hint = "One line a video: file,label with label real, manipulated or a known method's name."
+    exit_status = 2
+
+
+class DocumentsInvalid(TrainingError):
+    """The job documents cannot be read."""
+
+    code = "documents_invalid"
+    hint = "One document a line, as `fimq submit --wait --json` prints them."
+    exit_status = 2
+
+
+class DocumentsMixed(TrainingError):
+    """The videos were judged by different models or policies."""
+
+    code = "documents_mixed"
+    hint = "Figures of a mixture mean nothing. Judge all by one: --model NAME, and another --out."
+    exit_status = 2
+
+
+class EvaluationDiffers(TrainingError):
+    """The folder holds an evaluation of another model."""
+
+    code = "evaluation_differs"
+    hint = "Evaluate into another folder: --out"
+    exit_status = 2
+
+
+class EvaluationRunning(TrainingError):
+    """Somebody else evaluates into this folder now."""
+
+    code = "evaluation_running"
+    hint = "Wait for it, or evaluate into another folder: --out"
+    exit_status = 2
+
+
+class JudgingFailed(TrainingError):
+    """The videos could not be judged."""
+
+    code = "judging_failed"
+    hint = "Check the service: fimq doctor. Given again, the command goes on where it stopped."
 
 
 class DatasetMissing(TrainingError):

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from fimq_training.evaluation import metrics
 from fimq_training.evaluation.judged import Judged
 
+Said = dict[str, dict[str, int]]  #: label -> what was said -> videos
+
 
 def draw_all(
     folder: Path, kinds: dict[str, Judged], matrix: NDArray[np.int64], names: Sequence[str]
@@ -25,6 +27,24 @@ def draw_all(
         _draw(folder / "histograms.png", lambda axes: _histograms(axes, kinds["videos"])),
         _draw(folder / "confusion.png", lambda axes: _confusion(axes, matrix, names)),
     ]
+
+
+def draw_videos(folder: Path, judged: Judged, said: Said) -> list[str]:
+    """Write the pictures of whole videos; those that need scores or both classes only with them.
+
+    Args:
+        folder: where.
+        judged: videos that have a score.
+        said: how often what was said of each label.
+    """
+    names = [_draw(folder / "outcomes.png", lambda axes: _outcomes(axes, said))]
+    kinds = {"videos": judged}
+    if len(judged):
+        names.append(_draw(folder / "histograms.png", lambda axes: _histograms(axes, judged)))
+        names.append(_draw(folder / "reliability.png", lambda axes: _reliability(axes, kinds)))
+    if judged.labels.any() and not judged.labels.all():
+        names.insert(0, _draw(folder / "roc.png", lambda axes: _roc(axes, kinds)))
+    return names
 
 
 def _draw(path: Path, fill: Callable[[Any], None]) -> str:
@@ -62,6 +82,19 @@ def _histograms(axes: Any, judged: Judged) -> None:
         axes.hist(judged.scores[judged.labels == label], bins, label=name, alpha=0.8, **style)
     axes.set(xlabel="score of a video", ylabel="videos", title="Scores")
     axes.legend()
+
+
+def _outcomes(axes: Any, said: Said) -> None:
+    labels = list(said)[::-1]
+    kinds = list(dict.fromkeys(kind for label in said.values() for kind in label))
+    left = np.zeros(len(labels))
+    for kind in kinds:
+        counts = np.array([said[label].get(kind, 0) for label in labels])
+        share = 100 * counts / np.array([max(1, sum(said[label].values())) for label in labels])
+        axes.barh(labels, share, left=left, label=kind.replace("_", " "))
+        left += share
+    axes.set(xlabel="% of the videos", title="What was said")
+    axes.figure.legend(loc="outside lower center", ncols=2, fontsize="small")
 
 
 def _confusion(axes: Any, matrix: NDArray[np.int64], names: Sequence[str]) -> None:
