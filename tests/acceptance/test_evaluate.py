@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import signal
 from collections.abc import Iterator
@@ -102,9 +103,32 @@ def test_what_does_not_fit_is_named_by_line_before_anything_is_judged(site: Site
     assert not site.out.exists()
 
 
+def test_without_its_service_it_ends_in_that_error_and_goes_on_later(site: Site) -> None:
+    site.label(site.rows)
+    site.installation.environment["FIMQ_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    ran = site.evaluate("--out", "later")
+    assert ran.returncode == 5
+    assert "[broker_unreachable]" in ran.stderr
+    assert 0 < len(site.jobs()) < 11
+    del site.installation.environment["FIMQ_BROKER_URL"]
+    ran = site.evaluate("--out", "later")
+    assert ran.returncode == 0, ran.stderr + site.installation.log()
+    assert len(site.jobs()) == 11
+
+
+def test_two_do_not_write_into_one_folder(site: Site) -> None:
+    (site.installation.folder / "held").mkdir()
+    with (site.installation.folder / "held" / "jobs.jsonl").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ran = site.evaluate("--out", "held")
+    assert ran.returncode == 2
+    assert "[evaluation_running]" in ran.stderr
+
+
 def test_killed_it_goes_on_where_it_was(site: Site) -> None:
     site.label(site.rows)
-    command = ("evaluate", "videos", "--labels", "labels.csv")
+    before = len(site.jobs())
+    command = ("evaluate", "videos", "--labels", "labels.csv", "--rescan")
     running = site.installation.start(*command)
     jobs = site.out / "jobs.jsonl"
 
@@ -115,7 +139,7 @@ def test_killed_it_goes_on_where_it_was(site: Site) -> None:
     running.send_signal(signal.SIGKILL)
     running.communicate()
     made = len(site.jobs())
-    assert made == 11
+    assert made == before + 11
     with jobs.open("ab") as file:
         file.write(b'{"file": "real/0.mp4", "by')  # as a full disk or a kill cuts a line
     ran = site.evaluate("--validation", "0.2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,7 @@ class _Evaluation:
         """
         from fimq_training.evaluation.labels import Labels, drawn  # noqa: PLC0415
 
-        given, partial = self.given["validation"], self.given["partial"]
+        given, lenient = self.given["validation"], self.given["partial"]
         labels, share, other = Labels.read(self.given["labels"]), _share(given), None
         if given is not None and share is None:
             other = Labels.read(Path(given))
@@ -136,10 +137,10 @@ class _Evaluation:
             for fault in sorted(each.faults, key=lambda fault: fault.line):
                 click.echo(f"{each.path}, {fault}", err=True)
         for each in both:
-            each.stop(partial=partial)
+            each.stop(partial=lenient)
         for name in unnamed[:_NAMED]:
             click.echo(f"{name}: no label", err=True)
-        if unnamed and not partial:
+        if unnamed and not lenient:
             more = f" and {len(unnamed) - 1:,} more" if len(unnamed) > 1 else ""
             raise LabelsUnfit(f"{labels.path} has no line for {unnamed[0]}{more}")
         self.left_out = len(unnamed)
@@ -174,9 +175,14 @@ class _Unjudged:
 
         asked = {name: self.given[name] for name in ("model", "lane", "rescan", "in_place")}
         files = [label.file for label in labels]
-        with Judging.open(self.folder, self.given["out"], Request(**asked)) as judging:
-            show(judging.run(files))
-            return judging.documents(files)
+        request, out = Request(**asked), self.given["out"]
+        try:
+            with Judging.open(self.folder, out, request, partial(click.echo, err=True)) as judging:
+                show(judging.run(files))
+                return judging.documents(files)
+        except KeyboardInterrupt:
+            click.echo("Given again, the same command goes on where it was.", err=True)
+            raise
 
 
 class _Judged:

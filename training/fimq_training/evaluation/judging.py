@@ -14,7 +14,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -73,19 +74,31 @@ class Progress:
 class Judging:
     """One evaluation's folder, locked; see `open`."""
 
-    def __init__(self, root: Path, out: Path, request: Request, jobs: Lines) -> None:
+    def __init__(
+        self, root: Path, jobs: Lines, request: Request, tell: Callable[[str], None]
+    ) -> None:
         self._root, self._request = root, request
-        self._jobs, self._documents = jobs, Lines(out / DOCUMENTS)
+        self._jobs, self._documents = jobs, Lines(jobs.path.with_name(DOCUMENTS))
+        self._told: set[str] = set()
+        self._tell_person = tell
         #: The stamp and the job of each file, or its refusal.
         self._known: dict[str, tuple[Stamp, str | None, Document | None]] = {}
         self._by_job: dict[str, Document] = {}
 
     @classmethod
     @contextmanager
-    def open(cls, root: Path, out: Path, request: Request) -> Iterator[Self]:
+    def open(
+        cls, root: Path, out: Path, request: Request, tell: Callable[[str], None]
+    ) -> Iterator[Self]:
         """Take up an evaluation into `out`, or begin one.
 
         With `rescan`, one whose report was written is begun anew.
+
+        Args:
+            root: the folder of videos.
+            out: where jobs and documents are kept.
+            request: how to judge.
+            tell: shows a person a line that the program says.
 
         Raises:
             EvaluationRunning: another process has the folder.
@@ -100,7 +113,7 @@ class Judging:
                 jobs.clear()
                 Lines(out / DOCUMENTS).clear()
                 (out / REPORT).unlink()
-            made = cls(root, out, request, jobs)
+            made = cls(root, jobs, request, tell)
             made._take_up()
             yield made
 
@@ -178,8 +191,8 @@ class Judging:
     def _submit_named(self, names: dict[str, str]) -> None:
         stamps = {file: self._stamp(file) for file in names.values()}
         paths = [str(self._root / file) for file in names.values()]
-        ran = _fimq("submit", "--json", *self._request.options, "--", *paths)
-        for document in _documents(ran):
+        ran = _fimq("submit", *self._request.options, "--", *paths, tell=self._tell)
+        for document in ran.documents:
             file = names.pop(document["name"])
             refused = document["state"] == "refused"
             if refused or document["state"] == "done":
@@ -190,24 +203,29 @@ class Judging:
             self._jobs.append(line | {"job_id": job, "refusal": refusal})
             self._known[file] = (stamps[file], job, refusal)
         # 2 is a file that was refused, which has its document.
-        if names or ran.returncode not in {0, 2}:
-            raise _error(ran)
+        if names or ran.status not in {0, 2}:
+            raise ran.error
 
     def _watch(self, files: Sequence[str], *, again: bool = False) -> None:
         jobs = {self._known[file][1]: file for file in files if self._document(file) is None}
         if not jobs:
             return
-        ran = _fimq("watch", "--json", *filter(None, jobs))
-        for document in _documents(ran):
+        ran = _fimq("watch", *filter(None, jobs), tell=self._tell)
+        for document in ran.documents:
             self._keep(document)
         # 3 is a job that failed, which has its document.
-        if ran.returncode not in {0, 3}:
-            error = _error(ran)
-            if again or not isinstance(error, JobNotFound):
-                raise error
+        if ran.status not in {0, 3}:
+            if again or not isinstance(ran.error, JobNotFound):
+                raise ran.error
             # Another ledger, or somebody deleted them: what is known there costs nothing.
             self._submit(files)
             self._watch(files, again=True)
+
+    def _tell(self, line: str) -> None:
+        """Once: every group of jobs says the same."""
+        if line and line not in self._told:
+            self._told.add(line)
+            self._tell_person(line)
 
     def _keep(self, document: Document) -> None:
         self._documents.append(document)
@@ -268,36 +286,57 @@ class Lines:
             yield
 
 
-def _fimq(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end."""
-    return subprocess.run(  # noqa: S603 - our own program, no shell
-        [sys.executable, "-m", "fimq_api", *arguments],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """A run of the program that has ended."""
+
+    command: str
+    status: int
+    documents: list[Document]
+    said: str  #: on stderr
+
+    @property
+    def error(self) -> FimqError:
+        """What the program said, as the error that it was."""
+        found = _ERROR.search(self.said)
+        known = FimqError.registry.get(found[2]) if found else None
+        if found and known:
+            return known(found[1])
+        last = "".join(f": {line}" for line in self.said.strip().splitlines()[-1:])
+        return JudgingFailed(f"fimq {self.command} ended with {self.status}{last}")
+
+
+def _fimq(command: str, *arguments: str, tell: Callable[[str], None]) -> _Ran:
+    """Run the program to its end; what it says meanwhile, as that nobody works, is told."""
+    hidden = ("FIMQ_SUBMIT_", "FIMQ_WATCH_")  # options that a person set for other uses
+    with (
+        subprocess.Popen(  # noqa: S603 - our own program, no shell
+            [sys.executable, "-m", "fimq_api", command, "--json", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={name: v for name, v in os.environ.items() if not name.startswith(hidden)},
+        ) as process,
+        ThreadPoolExecutor(1) as reader,
+    ):
+        assert process.stdout is not None  # noqa: S101 - a pipe, as asked for
+        assert process.stderr is not None  # noqa: S101
+        printed = reader.submit(process.stdout.read)
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if not line.startswith(("error: ", "  ")):
+                tell(line.rstrip())
+        documents = []
+        for line in printed.result().splitlines():
+            try:
+                documents.append(json.loads(line))
+            except ValueError as error:
+                raise JudgingFailed(f"fimq {command} printed no document: {line[:80]}") from error
+    return _Ran(command, process.returncode, documents, "".join(said))
 
 
 def _groups(files: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for start in range(0, len(files), size):
         yield files[start : start + size]
-
-
-def _documents(ran: subprocess.CompletedProcess[str]) -> Iterator[Document]:
-    for line in ran.stdout.splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise _error(ran) from error
-
-
-def _error(ran: subprocess.CompletedProcess[str]) -> FimqError:
-    """What the program said, as the error that it was."""
-    found = _ERROR.search(ran.stderr)
-    known = FimqError.registry.get(found[2]) if found else None
-    if found and known:
-        return known(found[1])
-    said = ran.stderr.strip().splitlines()
-    last = f": {said[-1]}" if said else ""
-    return JudgingFailed(f"{' '.join(ran.args[1:4])} ended with {ran.returncode}{last}")

@@ -15,6 +15,15 @@ from fimq_training.evaluation import metrics
 from fimq_training.evaluation.judged import Judged
 
 Said = dict[str, dict[str, int]]  #: label -> what was said -> videos
+#: Of each outcome, one colour a reason, so that pictures of two models can be laid side by side.
+_COLOURS = {
+    "manipulated": ("#c0392b",),
+    "uncertain": ("#e6a23c",),
+    "no_manipulation_found": ("#3a7d5c",),
+    "not_applicable": ("#7f8c9b", "#a9b4bf", "#ccd3da"),
+    "failed": ("#222222", "#444444", "#666666"),
+    "cancelled": ("#999999",),
+}
 
 
 def draw_all(
@@ -86,13 +95,15 @@ def _histograms(axes: Any, judged: Judged) -> None:
 
 def _outcomes(axes: Any, said: Said) -> None:
     labels = list(said)[::-1]
-    kinds = list(dict.fromkeys(kind for label in said.values() for kind in label))
+    total = np.array([max(1, sum(said[label].values())) for label in labels])
     left = np.zeros(len(labels))
-    for kind in kinds:
-        counts = np.array([said[label].get(kind, 0) for label in labels])
-        share = 100 * counts / np.array([max(1, sum(said[label].values())) for label in labels])
-        axes.barh(labels, share, left=left, label=kind.replace("_", " "))
-        left += share
+    for outcome, colours in _COLOURS.items():
+        kinds = sorted({k for kinds in said.values() for k in kinds if k.startswith(outcome)})
+        for number, kind in enumerate(kinds):
+            share = 100 * np.array([said[label].get(kind, 0) for label in labels]) / total
+            colour, name = colours[number % len(colours)], kind.replace("_", " ")
+            axes.barh(labels, share, left=left, label=name, color=colour)
+            left += share
     axes.set(xlabel="% of the videos", title="What was said")
     axes.figure.legend(loc="outside lower center", ncols=2, fontsize="small")
 

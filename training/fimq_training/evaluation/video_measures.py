@@ -114,9 +114,7 @@ def measure(
 
 def _no_points(validation: Sequence[Served] | None, reals: int) -> str | None:
     if validation is None:
-        return (
-            "no validation videos were given, and a threshold chosen on what is measured flatters"
-        )
+        return "no validation was given, and a threshold chosen on what is measured flatters"
     if not reals:
         return "no real video of validation has a score"
     return None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
-from fimq_training.evaluation import pictures
+from fimq.intake import shown
+from fimq_training.evaluation import pictures, served
 from fimq_training.evaluation.judged import Judged
 from fimq_training.evaluation.served import Served
 from fimq_training.evaluation.video_findings import (
@@ -62,10 +64,18 @@ def table(report: VideoReport) -> str:
     for words in _words(m.outcomes):
         cells = [_count(said.get(label, {}), words) for label in ("real", "manipulated")]
         lines.append(f"{_plain(words):<34}" + "".join(f"{cell:>15}" for cell in cells))
-    lines += ["", f"{'called':<32}{'found':>20}  {'accused':>20}"]
+    lines += ["", f"{'called':<36}{'found':>20}  {'accused':>20}"]
     for one in (*m.served, *m.points):
-        lines.append(f"{_short(one):<32}{one.found!s:>20}  {one.accused!s:>20}")
-    lines += [f"no thresholds: {m.no_points}"] if m.no_points else []
+        lines.append(f"{_short(one):<36}{one.found!s:>20}  {one.accused!s:>20}")
+    methods = [part for part in m.parts if part.by == "method"]
+    if methods:
+        head = f"{'videos':>10}  {'AUC, of scored':>20}  {'found, of all':>20}"
+        lines += ["", f"{'method':<24}{head}"]
+    for part in methods:
+        row = f"{part.manipulated:>10}  {part.auc!s:>20}  {part.found_of_all!s:>20}"
+        lines.append(f"{shown(part.name):<24}{row}")
+    if m.no_points:
+        lines += ["", f"No thresholds: {m.no_points}"]
     return "\n".join(lines)
 
 
@@ -233,8 +243,10 @@ def _said(outcomes: Sequence[Said]) -> dict[str, dict[str, int]]:
     return said
 
 
-def _words(outcomes: Sequence[Said]) -> Iterator[str]:
-    return iter(sorted({one.said for one in outcomes}))
+def _words(outcomes: Sequence[Said]) -> list[str]:
+    """What was said, accusations first and failures last."""
+    order = get_args(served.Said)
+    return sorted({one.said for one in outcomes}, key=lambda w: (order.index(w.split(":")[0]), w))
 
 
 def _count(said: dict[str, int], words: str) -> str:
@@ -266,7 +278,7 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str | int | Figure]]) -> 
 
 def _cell(value: str | int | Figure) -> str:
     """Words of the labels end no table."""
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return shown(str(value)).replace("|", "\\|")
 
 
 def _write(path: Path, text: str) -> None:
