@@ -70,6 +70,13 @@ def services(settings: Settings) -> Iterator[Finding]:
     ledger, workers = _ledger(settings)
     yield ledger
     yield _queue(settings)
+    if settings.embedded_ledger and not settings.embedded_queue:
+        yield Finding(
+            "ledger",
+            "note",
+            "of this machine alone, beside a queue that others may share",
+            "Where workers run elsewhere, set FIMQ_LEDGER_URL to the ledger that they use.",
+        )
     yield workers
     yield _store(settings)
 

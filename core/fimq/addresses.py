@@ -7,6 +7,7 @@ refused here, in words that never repeat any of it.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg", "postgres+psycopg")
 _REDIS = ("redis", "rediss")
 _REDIS_SOCKET = "redis+socket"
-_ESCAPED = "in a password write @ as %40, / as %2F, ? as %3F, # as %23, a space as %20"
+_ESCAPED = "in a password write @ as %40, / as %2F, ? as %3F, # as %23, % as %25, a space as %20"
 
 
 def ledger_url(url: str) -> str:
@@ -52,13 +53,15 @@ def queue_url(url: str) -> str:
     _check_server(url)
     if scheme in _REDIS and not urlsplit(url).hostname:
         raise ValueError(f"it names no host: {QUEUE_FORMS}")
+    if scheme in _REDIS and not re.fullmatch(r"/?|/[0-9]{1,4}", urlsplit(url).path):
+        raise ValueError(f"its database is no number: {QUEUE_FORMS}")
     if scheme == _REDIS_SOCKET and not rest.partition("?")[0].strip("/"):
         raise ValueError(f"it names no socket: {QUEUE_FORMS}")
     return url
 
 
 def store_url(url: str) -> str:
-    """The store's URL, with a path of one's own folder made absolute.
+    """The store's URL.
 
     Raises:
         ValueError: it is no such URL; the message says what is one.
@@ -67,7 +70,10 @@ def store_url(url: str) -> str:
     if scheme == "file":
         if not rest:
             raise ValueError(f"it names no folder: {STORE_FORMS}")
-        return f"file://{_absolute(rest)}"
+        if not rest.startswith("/"):
+            # Of the current folder it would be another store for each folder that one is in.
+            raise ValueError(f"its folder has no / in front: {STORE_FORMS}")
+        return url
     if scheme != "s3":
         raise ValueError(f"a store's URL is {STORE_FORMS}")
     if "@" in rest:
@@ -98,7 +104,8 @@ def _check_server(url: str) -> None:
     authority, _, rest = _split(url, "")[1].partition("/")
     if "@" in rest or url.count("@") > 1 or set(authority.rpartition("@")[0]) & set("?#"):
         raise ValueError(f"only one @ is read as the one before the host; {_ESCAPED}")
-    if any(character.isspace() or not character.isprintable() for character in url):
+    # %00 ends a string in libpq; nothing else that is escaped does harm.
+    if "%00" in url or any(c.isspace() or not c.isprintable() for c in url):
         raise ValueError(f"it has a space or an unprintable character; {_ESCAPED}")
     try:
         # Its port is looked at only when it is asked for.

@@ -79,6 +79,9 @@ def test_a_stores_url(url: str) -> None:
         ("FIMQ_STORE_URL", "ftp://somewhere", addresses.STORE_FORMS),
         ("FIMQ_STORE_URL", "/mnt/videos", addresses.STORE_FORMS),
         ("FIMQ_STORE_URL", "file://", addresses.STORE_FORMS),
+        ("FIMQ_STORE_URL", "file://mnt/videos", addresses.STORE_FORMS),
+        ("FIMQ_BROKER_URL", "redis://:secret@queue:6379/zz", addresses.QUEUE_FORMS),
+        ("FIMQ_BROKER_URL", "redis://queue:6379/0/1", addresses.QUEUE_FORMS),
         ("FIMQ_STORE_URL", "s3://AKIA:hunter2@bucket/videos", "AWS_... variables"),
         ("FIMQ_STORE_URL", "s3://bucket?secret=hunter2", "bucket and a prefix only"),
     ],
@@ -158,6 +161,7 @@ def usual(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @example("[QXZJ")
 @example("QXZJ QXZJ")
 @example("%00QXZJ%2F%40")
+@example("%20%00")
 @given(_PASSWORDS | _PASSWORDS.map(partial(quote, safe="")))
 def test_no_piece_of_a_password_is_ever_said(
     monkeypatch: pytest.MonkeyPatch, name: str, usual: str, written: str

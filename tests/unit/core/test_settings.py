@@ -68,7 +68,7 @@ def test_a_place_means_the_same_in_any_folder(monkeypatch, tmp_path) -> None:
         data_dir="data",
         models_dir="~/models",
         ledger_url="sqlite:///own.sqlite3",
-        store_url="file://videos",
+        store_url="file:///srv/videos",
     )
     assert settings.places() | {"state_dir": "", "cache_dir": ""} == {
         "data_dir": f"{tmp_path}/data",
@@ -76,7 +76,7 @@ def test_a_place_means_the_same_in_any_folder(monkeypatch, tmp_path) -> None:
         "cache_dir": "",
         "models_dir": f"{tmp_path}/home/models",
         "ledger_url": f"sqlite:///{tmp_path}/own.sqlite3",
-        "store_url": f"file://{tmp_path}/videos",
+        "store_url": "file:///srv/videos",
     }
 
 
