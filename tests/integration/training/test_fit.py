@@ -1,6 +1,7 @@
 """The fit: that it learns, that it goes on where it was, and what it leaves."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -160,6 +161,46 @@ def in_a_process(folder, table, kill_at=None):
                     break
         _, error = process.communicate()
     return process.returncode, error
+
+
+ON_DEVICES = """
+import json, sys
+from pathlib import Path
+import tensorflow as tf
+count = int(sys.argv[1])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+sys.path.insert(0, sys.argv[2])
+from test_fit import PLAN, task
+from fimq_training.crops.table import CropTable
+from fimq_training.fitting.fit import Fit
+plan = PLAN.model_copy(update={"devices": "all", "ema": 0.9})
+fit = Fit(Path(sys.argv[4]), task(CropTable.read(Path(sys.argv[3])), plan), plan, seed=7)
+for progress in fit.run():
+    pass
+epochs = [(e.loss, e.val_loss) for e in fit.history.epochs]
+print(json.dumps({"replicas": fit.replicas, "epochs": epochs}))
+"""
+
+
+def test_two_devices_share_each_batch_and_give_the_curve_of_one(table, tmp_path):
+    """Logical devices of one CPU: what several GPUs would do, but for their speed."""
+
+    def on(count):
+        arguments = (count, Path(__file__).parent, table.folders["made"], tmp_path / str(count))
+        done = subprocess.run(
+            [sys.executable, "-c", ON_DEVICES, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    one, two = on(1), on(2)
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    assert np.allclose(one["epochs"], two["epochs"], rtol=2e-3)
 
 
 class TestGoingOn:

@@ -74,10 +74,7 @@ class Fit:
         keras.backend.clear_session()  # layers that Keras numbers itself get one name each time
         keras.utils.set_random_seed(seed)
         keras.config.set_dtype_policy(plan.precision)
-        everything = plan.devices == "all"
-        self._strategy = (
-            tf.distribute.MirroredStrategy() if everything else tf.distribute.get_strategy()
-        )
+        self._strategy = _every_device() if plan.devices == "all" else tf.distribute.get_strategy()
         with self._strategy.scope():
             self.model = task.build()
             self._optimizer = _optimizer(plan)
@@ -298,6 +295,12 @@ class Fit:
         self._step = int(arrays["step"])
         self._sums = _Sums(*map(float, arrays["sums"]))
         self.history = History.from_json(str(arrays["history"]))
+
+
+def _every_device() -> Any:
+    """Every GPU, or the CPU where there is none: each batch is shared among them."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def _optimizer(plan: Plan) -> Any:
