@@ -140,12 +140,13 @@ def test_sixteen_submissions_amid_promotions_are_each_judged_by_one_model(site: 
 def test_damaged_bytes_judge_nothing_and_fail_nothing_until_they_are_mended(site: Site) -> None:
     installation = site.installation
     installation.environment["FIMQ_RETRY_SECONDS"] = "1"
-    (model,) = [row for row in installation.rows(Model) if row.version == "1"]
+    (model,) = [row for row in installation.rows(Model) if row.version == "2"]
     path = installation.data_dir / "store" / model.store_key
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    # The worker starts with the sound default; the job asks for the other one.
     with worker_of(installation):
-        (document,) = installation.documents("submit", site.short)
+        (document,) = installation.documents("submit", site.short, "--model", "tiny-binary@2")
         (step,) = until(
             lambda: [step for step in installation.steps(document["job_id"]) if step.losses],
             "the worker to refuse the model",
@@ -154,8 +155,8 @@ def test_damaged_bytes_judge_nothing_and_fail_nothing_until_they_are_mended(site
         ran = installation.run("models", "verify")
         assert ran.returncode == 5
         assert "[model_damaged]" in ran.stderr
-        installation.run("models", "import", installation.folder / "one")
-        assert version(site.ended(document["job_id"])) == "1"
+        installation.run("models", "import", installation.folder / "two")
+        assert version(site.ended(document["job_id"])) == "2"
     assert path.read_bytes() == whole
 
 

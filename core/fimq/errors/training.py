@@ -224,7 +224,7 @@ class JudgingFailed(TrainingError):
     """The videos could not be judged."""
 
     code = "judging_failed"
-    hint = "Check the service: fimq doctor. Given again, the command goes on where it stopped."
+    hint = "Given again, the command goes on where it stopped. See: fimq doctor"
 
 
 class DatasetMissing(TrainingError):

@@ -325,7 +325,7 @@ class _Elsewhere(FolderStore):
 def test_never_over_the_bound_and_never_a_wrong_byte(sizes, bound, uses) -> None:
     """Any videos, opened in any order, some of them for long."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        remote = _Elsewhere(Path(name, "store"))
+        remote = _Elsewhere(Path(name, "store"), make=True)
         store = CachedStore(remote, Path(name, "cache"), bound)
         videos = [bytes([number]) * size for number, size in enumerate(sizes)]
         names = [remote.put(io.BytesIO(video), limit=10**6).sha256 for video in videos]

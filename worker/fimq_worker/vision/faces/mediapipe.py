@@ -95,11 +95,16 @@ def _package() -> Any:
         found = version("mediapipe")
         # It draws with matplotlib, which would write its caches; we draw nothing.
         absent = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
-        sys.modules.update({name: ModuleType(name) for name in absent})
+        stand_ins: dict[str, Any] = {name: ModuleType(name) for name in absent}
+        # Of TensorFlow it wants a decorator for its docs, and goes without where there is none:
+        # gigabytes that look for a place to write, in a child that has none.
+        if "tensorflow" not in sys.modules:
+            stand_ins["tensorflow"] = None
+        sys.modules.update(stand_ins)
         try:
             import mediapipe  # noqa: PLC0415 - an extra
         finally:
-            for name in absent:
+            for name in stand_ins:
                 del sys.modules[name]
     except (ImportError, OSError) as error:
         raise FinderMissing(f"mediapipe cannot be loaded ({error})") from error
