@@ -22,7 +22,8 @@ def main() -> None:
         until(Path(os.environ["LOAD_AFTER"]).exists, "the file")
         return choosing.choose(package, engines, wanted)
 
-    classifier.choose = choose  # type: ignore[assignment]
+    # In this process alone; without a GPU there is no engine that takes minutes to build.
+    classifier.choose = choose  # type: ignore[assignment] # the stand-in takes no runtimes
     sys.exit(worker.main(prog_name="fimq worker", standalone_mode=False))
 
 

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from fimq.errors import PairsTell, RecipeInvalid
+from fimq_training.arrays import read_arrays
 from fimq_training.datasets.catalogue import Catalogue
 from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.onnx import Network
 from fimq_training.export.package import Release, write_package
-from fimq_training.fitting.checkpoint import read_arrays
 from fimq_training.fitting.fit import Fit
 from fimq_training.fitting.pair_inputs import Mixture, Pool
 from fimq_training.fitting.pair_task import PairTask, averaged
@@ -150,7 +150,7 @@ class Workshop:
         if (self._folder("trunk") / "weights.npz").exists():
             return
         shards = sorted(self._pairs(PORTRAITS).glob("*.npz"))[:PROBED]
-        parts: list[dict[str, Any]] = [dict(read_arrays(shard)) for shard in shards]
+        parts: list[dict[str, Any]] = [read_arrays(shard) for shard in shards]
         real, fake, people = (
             np.concatenate([p[k] for p in parts]) for k in ("real", "fake", "person")
         )

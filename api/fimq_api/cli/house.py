@@ -35,7 +35,7 @@ class House:
         Past the cache of the store, it tells what is damaged there and not here.
         """
         # NumPy takes a tenth of a second to import; few commands look at models.
-        from fimq.models.registry import Registry  # noqa: PLC0415
+        from fimq.models.registry import Registry  # noqa: PLC0415 - NumPy is slow
 
         past = self.settings.store_options | {"cache_dir": None}
         store = self.store if cached else open_store(self.settings.store, **past)

@@ -58,7 +58,7 @@ class Tag(click.ParamType[tuple[str, str]]):
 def as_json_line(row: Any) -> str:
     """A dataclass as one line of `--json`."""
     # Pydantic is slow to import; help needs none of it.
-    from pydantic import TypeAdapter  # noqa: PLC0415
+    from pydantic import TypeAdapter  # noqa: PLC0415 - slow, and few options need it
 
     return TypeAdapter(type(row)).dump_json(row).decode()
 

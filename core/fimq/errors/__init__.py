@@ -82,6 +82,7 @@ from fimq.errors.services import (
     StoreUnusable,
 )
 from fimq.errors.training import (
+    ArraysDamaged,
     CalibrationImpossible,
     CalibrationMissing,
     CheckpointDamaged,
@@ -125,6 +126,7 @@ from fimq.errors.training import (
 
 __all__ = [
     "AnalysisError",
+    "ArraysDamaged",
     "BrokerUnreachable",
     "CacheUnusable",
     "CalibrationImpossible",

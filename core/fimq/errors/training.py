@@ -56,6 +56,13 @@ class StartWeightsInvalid(TrainingError):
     hint = "Make them again: fimq train weights CARRIER OUT"
 
 
+class ArraysDamaged(TrainingError):
+    """A file of arrays is not whole."""
+
+    code = "arrays_damaged"
+    hint = "Delete it, then give the same command again: it is made anew."
+
+
 class CheckpointDamaged(TrainingError):
     """The checkpoint cannot be read."""
 

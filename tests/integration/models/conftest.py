@@ -12,6 +12,7 @@ from fimq.models.changes import Changes
 from fimq.models.files import PackageFiles
 from fimq.models.registry import Registry
 from fimq.store.base import Store, open_store
+from registered import unproved
 from tinymodel import write_package
 
 Packer = Callable[..., PackageFiles]
@@ -41,3 +42,11 @@ def package(tmp_path: Path) -> Packer:
         return PackageFiles.from_folder(write_package(folder, version=version, **how))
 
     return pack
+
+
+@pytest.fixture
+def three(changes: Changes, package: Packer) -> Changes:
+    """Three versions, none of them promoted."""
+    for version in "123":
+        changes.add(package(version), unproved)
+    return changes

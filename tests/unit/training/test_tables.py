@@ -9,33 +9,17 @@ need("pyarrow", extra="training")
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crop_folder import crop
 from fimq.errors import CropsDamaged, CropsMissing, SplitDamaged, SplitMissing
-from fimq_training.crops.table import TABLE, Crop, CropTable
+from fimq_training.crops.table import TABLE, CropTable
 from fimq_training.splits.split import Side, Split
 
-CROP = Crop(
-    dataset="faceforensics",
-    collection="Deepfakes",
-    video="manipulated_sequences/Deepfakes/c23/videos/000_003.mp4",
-    frame=25,
-    ordinal=0,
-    pts=12800,
-    time_s=1.0,
-    x=10.5,
-    y=20.0,
-    width=80.0,
-    height=90.0,
-    detector_score=0.9,
-    manipulated=True,
-    method="Deepfakes",
+CROP = replace(
+    crop("000_003", manipulated=True, collection="Deepfakes"),
     source="003",
     target="000",
     identities=("000", "003"),
-    codec="h264",
     compression="c23",
-    size=128,
-    file="faces/000_003.mp4/000025-0.png",
-    sha256="0" * 64,
 )
 
 

@@ -20,6 +20,7 @@ from fimq.policy.pooling import expit, logit
 from fimq_training.calibration import length, temperature
 from fimq_training.calibration.streams import Pooled
 from fimq_training.calibration.temperature import Calibration
+from fimq_training.calibration.thresholds import upper_bound
 from fimq_training.evaluation.judged import unit
 from fimq_training.evaluation.predictions import Predictions
 
@@ -117,7 +118,7 @@ def find(
         any_frame=chosen.any_frame,
         real_videos=len(of_real),
         real_people=len(people),
-        promise=float(1 - 0.05 ** (1 / len(people))),
+        promise=upper_bound(len(people)),
     )
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from fimq_training.commands import installed
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
@@ -39,15 +41,13 @@ def calibrate(
 
     Example: fimq train calibrate runs/one crops --fpr 0.01
     """
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
-    from fimq_training.calibration import operating_points  # noqa: PLC0415
-    from fimq_training.crops.table import CropTable  # noqa: PLC0415 - pyarrow
-    from fimq_training.evaluation import models  # noqa: PLC0415 - TensorFlow
-    from fimq_training.evaluation.predictions import Predictions  # noqa: PLC0415
-    from fimq_training.fitting.run import Run  # noqa: PLC0415
-    from fimq_training.splits.split import Side, Split, find_split  # noqa: PLC0415
+    from fimq_training.calibration import operating_points
+    from fimq_training.crops.table import CropTable
+    from fimq_training.evaluation import models
+    from fimq_training.evaluation.predictions import Predictions
+    from fimq_training.fitting.run import Run
+    from fimq_training.splits.split import Side, Split, find_split
 
     table = CropTable.read(*crops)
     sides = Split.read(find_split(split or Run.read(run).split, table))

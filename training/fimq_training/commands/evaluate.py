@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from fimq.errors import UsageError
+from fimq_training.commands import installed
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -24,16 +27,13 @@ def evaluate(
 
     Example: fimq train evaluate runs/one crops
     """
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
-    from fimq.errors import UsageError  # noqa: PLC0415
-    from fimq_training.crops.table import CropTable  # noqa: PLC0415 - pyarrow
-    from fimq_training.evaluation import crop_report, models  # noqa: PLC0415 - TensorFlow
-    from fimq_training.evaluation.predictions import Predictions  # noqa: PLC0415
-    from fimq_training.evaluation.robustness import sweep  # noqa: PLC0415
-    from fimq_training.fitting.run import FILE, Run  # noqa: PLC0415
-    from fimq_training.splits.split import Side, Split, find_split  # noqa: PLC0415
+    from fimq_training.crops.table import CropTable
+    from fimq_training.evaluation import crop_report, models
+    from fimq_training.evaluation.predictions import Predictions
+    from fimq_training.evaluation.robustness import sweep
+    from fimq_training.fitting.run import FILE, Run
+    from fimq_training.splits.split import Side, Split, find_split
 
     table = CropTable.read(*crops)
     if split is None:

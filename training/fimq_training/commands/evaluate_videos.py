@@ -13,6 +13,7 @@ import click
 
 from fimq.errors import LabelsUnfit, UsageError
 from fimq.settings import LANES
+from fimq_training.commands import installed
 
 if TYPE_CHECKING:
     from fimq_training.evaluation.labels import Label, Labels
@@ -56,8 +57,6 @@ def evaluate(**given: Any) -> None:
 
     Example: fimq evaluate videos --labels labels.csv
     """
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
     _Evaluation(given).run()
 
@@ -85,10 +84,10 @@ class _Evaluation:
         self.left_out = 0  #: videos without a label
 
     def run(self) -> None:
-        from fimq_training.evaluation import video_report  # noqa: PLC0415 - matplotlib
-        from fimq_training.evaluation.served import Served  # noqa: PLC0415
-        from fimq_training.evaluation.video_findings import LeftOut, VideoReport  # noqa: PLC0415
-        from fimq_training.evaluation.video_measures import measure  # noqa: PLC0415
+        from fimq_training.evaluation import video_report
+        from fimq_training.evaluation.served import Served
+        from fimq_training.evaluation.video_findings import LeftOut, VideoReport
+        from fimq_training.evaluation.video_measures import measure
 
         labels, sides = self._sides()
         documents = self.source.documents([*sides.test, *(sides.validation or ())])
@@ -121,7 +120,7 @@ class _Evaluation:
         Raises:
             LabelsUnfit: they do not fit; every fault was printed.
         """
-        from fimq_training.evaluation.labels import Labels, drawn  # noqa: PLC0415
+        from fimq_training.evaluation.labels import Labels, drawn
 
         given, lenient = self.given["validation"], self.given["partial"]
         labels, share, other = Labels.read(self.given["labels"]), _share(given), None
@@ -162,7 +161,7 @@ class _Unjudged:
 
     def there(self, labels: Sequence[Label]) -> tuple[list[str], list[str]]:
         """Files of the labels that are there, and files that no label names."""
-        from fimq_training.evaluation.labels import files_below  # noqa: PLC0415
+        from fimq_training.evaluation.labels import files_below
 
         named = {label.file for label in labels}
         there = [file for file in named if (self.folder / file).is_file()]
@@ -170,8 +169,8 @@ class _Unjudged:
 
     def documents(self, labels: Sequence[Label]) -> dict[str, Document]:
         """The document of every label's file, made now where there is none yet."""
-        from fimq_training.commands.judging import show  # noqa: PLC0415 - rich
-        from fimq_training.evaluation.judging import Judging, Request  # noqa: PLC0415
+        from fimq_training.commands.judging import show
+        from fimq_training.evaluation.judging import Judging, Request
 
         asked = {name: self.given[name] for name in ("model", "lane", "rescan", "in_place")}
         files = [label.file for label in labels]
@@ -191,7 +190,7 @@ class _Judged:
     what = "document"
 
     def __init__(self, path: Path) -> None:
-        from fimq_training.evaluation import served  # noqa: PLC0415
+        from fimq_training.evaluation import served
 
         self.known = served.read(path)
 
@@ -203,7 +202,7 @@ class _Judged:
 
     def documents(self, labels: Sequence[Label]) -> dict[str, Document]:
         """The document of every label's file that has one."""
-        from fimq_training.evaluation import served  # noqa: PLC0415
+        from fimq_training.evaluation import served
 
         return served.matched(labels, self.known)
 

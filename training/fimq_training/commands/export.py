@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from fimq.errors import UsageError
+from fimq_training.commands import installed
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -40,9 +43,6 @@ def export(
 
     Example: fimq train export runs/one package --name ours --version 1.0.0 --source "A | B | C"
     """
-    from fimq.errors import UsageError  # noqa: PLC0415
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
     listed = []
     for source in sources:
@@ -50,7 +50,7 @@ def export(
         if len(parts) != 3 or not all(parts):
             raise UsageError(f"--source {source!r} is not NAME | SOURCE | LICENCE")
         listed.append(dict(zip(("name", "source", "licence"), parts, strict=True)))
-    from fimq_training.export.run_package import Release, write  # noqa: PLC0415 - TensorFlow
+    from fimq_training.export.run_package import Release, write
 
     release = Release(name, version, datetime.now(UTC), tuple(listed))
     passed = write(run, out, release, "f32" if precision == "f32" else "f16")

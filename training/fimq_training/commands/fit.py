@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from fimq_training.commands import installed
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -40,13 +42,11 @@ def fit(
     Example: fimq train fit paper-efficientnetb0-binary crops --split official --init start.npz
     --out runs/one
     """
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
-    from fimq_training.commands.progress import show  # noqa: PLC0415 - rich
-    from fimq_training.crops.table import CropTable  # noqa: PLC0415 - pyarrow
-    from fimq_training.fitting.preparation import prepare  # noqa: PLC0415 - TensorFlow
-    from fimq_training.recipes.recipe import Recipe, find  # noqa: PLC0415
+    from fimq_training.commands.progress import show
+    from fimq_training.crops.table import CropTable
+    from fimq_training.fitting.preparation import prepare
+    from fimq_training.recipes.recipe import Recipe, find
 
     chosen = Recipe.read(find(recipe)).changed(classes=classes, epochs=epochs, split=split)
     running = prepare(chosen, CropTable.read(*crops), out, init=init, seed=seed)

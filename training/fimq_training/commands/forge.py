@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from fimq_training.commands import installed
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -26,15 +28,13 @@ def forge(data: Path, out: Path, *, pairs: int, models: Path | None, seed: int) 
 
     Example: fimq train forge faces forged --pairs 64
     """
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
-    from fimq.settings import load_settings  # noqa: PLC0415
-    from fimq_training.crops.forging import Forging  # noqa: PLC0415 - pyarrow
-    from fimq_training.datasets.catalogue import Catalogue  # noqa: PLC0415
-    from fimq_training.manipulations.landmarks import MeshReader  # noqa: PLC0415
-    from fimq_training.manipulations.samples import SampleReader, SampleSet  # noqa: PLC0415
-    from fimq_worker.vision.faces.full_range import FullRangeFinder  # noqa: PLC0415
+    from fimq.settings import load_settings
+    from fimq_training.crops.forging import Forging
+    from fimq_training.datasets.catalogue import Catalogue
+    from fimq_training.manipulations.landmarks import MeshReader
+    from fimq_training.manipulations.samples import SampleReader, SampleSet
+    from fimq_worker.vision.faces.full_range import FullRangeFinder
 
     stored = out / "samples.npz"
     if not stored.exists():

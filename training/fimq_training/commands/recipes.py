@@ -15,7 +15,7 @@ def recipes(name: str | None, *, as_json: bool) -> None:
 
     Example: fimq train recipes paper-efficientnetb0-binary
     """
-    from fimq_training.recipes.recipe import Recipe, find, of_the_house  # noqa: PLC0415 - pydantic
+    from fimq_training.recipes.recipe import Recipe, find, of_the_house
 
     if name is not None:
         path = find(name)

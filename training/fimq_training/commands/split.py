@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
+
+from fimq.errors import UsageError
+from fimq_training.commands import installed
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 SHARE = click.FloatRange(0, 1, max_open=True)
@@ -56,15 +60,10 @@ def split(
 
     Example: fimq train split crops --by people
     """
-    from dataclasses import replace  # noqa: PLC0415
-
-    from fimq.errors import UsageError  # noqa: PLC0415
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
-    from fimq_training.crops.table import CropTable  # noqa: PLC0415 - pyarrow
-    from fimq_training.splits import paper, people  # noqa: PLC0415
-    from fimq_training.splits.audit import audit  # noqa: PLC0415
+    from fimq_training.crops.table import CropTable
+    from fimq_training.splits import paper, people
+    from fimq_training.splits.audit import audit
 
     table = CropTable.read(*crops)
     if rule == "people":
@@ -100,12 +99,10 @@ def audit_command(crops: tuple[Path, ...], *, name: str) -> None:
 
     Example: fimq train audit crops --split people
     """
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
-    from fimq_training.crops.table import CropTable  # noqa: PLC0415 - pyarrow
-    from fimq_training.splits.audit import audit  # noqa: PLC0415
-    from fimq_training.splits.split import Split, find_split  # noqa: PLC0415
+    from fimq_training.crops.table import CropTable
+    from fimq_training.splits.audit import audit
+    from fimq_training.splits.split import Split, find_split
 
     table = CropTable.read(*crops)
     found = audit(table, Split.read(find_split(name, table)))

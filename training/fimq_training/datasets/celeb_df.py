@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 from fimq.errors import DatasetInvalid, DatasetMissing
-from fimq_training.datasets.base import VIDEOS, Item, Option, demand, names
+from fimq_training.datasets.base import VIDEOS, Item, Published, demand, names
 
 FOLDERS = ("Celeb-real", "Celeb-synthesis", "YouTube-real")
 TESTING = "List_of_testing_videos.txt"
@@ -23,17 +21,8 @@ _REAL = re.compile(r"(id\d+)_(\d+)\.mp4")
 _FAKE = re.compile(r"(id\d+)_(id\d+)_(\d+)\.mp4")
 
 
-@dataclass(frozen=True)
-class CelebDF:
+class CelebDF(Published):
     """All videos; each has one person as its subject."""
-
-    root: Path
-    partial: bool = False  #: take what there is
-
-    @property
-    def options(self) -> Mapping[str, Option]:
-        """See `DataSet`."""
-        return {}
 
     def items(self) -> list[Item]:
         """See `DataSet`."""

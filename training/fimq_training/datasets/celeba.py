@@ -8,27 +8,16 @@ Its published layout, with or without the folders `Img` and `Anno`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from fimq.errors import DatasetInvalid
-from fimq_training.datasets.base import STILLS, Item, Option, demand, names, place
+from fimq_training.datasets.base import STILLS, Item, Published, demand, names, place
 
 IDENTITIES = "identity_CelebA.txt"
 
 
-@dataclass(frozen=True)
-class CelebA:
+class CelebA(Published):
     """The aligned pictures; each shows one person."""
-
-    root: Path
-    partial: bool = False  #: take what there is
-
-    @property
-    def options(self) -> Mapping[str, Option]:
-        """See `DataSet`."""
-        return {}
 
     def items(self) -> list[Item]:
         """See `DataSet`."""

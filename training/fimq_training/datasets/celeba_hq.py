@@ -10,28 +10,17 @@ of a split of CelebA and CelebA-HQ together: `--dry-run` says how many people ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from fimq.errors import DatasetInvalid
-from fimq_training.datasets.base import STILLS, Item, Option, demand, names, place
+from fimq_training.datasets.base import STILLS, Item, Published, demand, names, place
 from fimq_training.datasets.celeba import identities
 
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 
 
-@dataclass(frozen=True)
-class CelebAHQ:
+class CelebAHQ(Published):
     """The pictures at 1024 x 1024; each shows one person."""
-
-    root: Path
-    partial: bool = False  #: take what there is
-
-    @property
-    def options(self) -> Mapping[str, Option]:
-        """See `DataSet`."""
-        return {}
 
     def items(self) -> list[Item]:
         """See `DataSet`."""

@@ -9,28 +9,18 @@ original's name. Videos may show two people, of whom one or both were swapped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fimq.errors import DatasetInvalid, DatasetMissing
-from fimq_training.datasets.base import Item, Option, demand
+from fimq_training.datasets.base import Item, Published, demand
 
 METADATA = "metadata.json"
 
 
-@dataclass(frozen=True)
-class DFDC:
+class DFDC(Published):
     """The videos of all parts below the root."""
-
-    root: Path
-    partial: bool = False  #: take what there is
-
-    @property
-    def options(self) -> Mapping[str, Option]:
-        """See `DataSet`."""
-        return {}
 
     def items(self) -> list[Item]:
         """See `DataSet`."""

@@ -8,26 +8,13 @@ Every file is real. `identity_id` may name several people, joined by `;`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-
 from fimq.errors import DatasetInvalid, DatasetMissing
-from fimq_training.datasets.base import Item, Option, demand
+from fimq_training.datasets.base import Item, Published, demand
 from fimq_training.datasets.catalogue import Catalogue
 
 
-@dataclass(frozen=True)
-class Portraits:
+class Portraits(Published):
     """The files whose licence the catalogue knows."""
-
-    root: Path
-    partial: bool = False  #: take what there is
-
-    @property
-    def options(self) -> Mapping[str, Option]:
-        """See `DataSet`."""
-        return {}
 
     def items(self) -> list[Item]:
         """See `DataSet`."""

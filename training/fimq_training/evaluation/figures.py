@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fimq.policy.pooling import Evidence, PoolingRule, pool
+from fimq_training.evaluation.bootstrap import Interval
 from fimq_training.manipulations.clips import Clip
 
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float64]]  #: crops -> scores in [0, 1]
@@ -26,18 +27,6 @@ class Scored:
     name: str
     faces: NDArray[np.float64]
     score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A measured value with the 95 % interval over people."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 def track_score(scores: Sequence[float]) -> float:
@@ -57,7 +46,7 @@ def score_clips(clips: Sequence[Clip], scorer: Scorer, batch: int = 64) -> list[
     ]
 
 
-def auc(reals: Sequence[Scored], fakes: Sequence[Scored]) -> Figure:
+def auc(reals: Sequence[Scored], fakes: Sequence[Scored]) -> Interval:
     """The chance that a forged clip scores above a real one, of whoever."""
     real, fake = _scores(reals), _scores(fakes)
     wins = (fake[None] > real[:, None]) + 0.5 * (fake[None] == real[:, None])
@@ -70,12 +59,12 @@ def auc(reals: Sequence[Scored], fakes: Sequence[Scored]) -> Figure:
     return _over_people([reals, fakes], measure)
 
 
-def order(reals: Sequence[Scored], fakes: Sequence[Scored]) -> Figure:
+def order(reals: Sequence[Scored], fakes: Sequence[Scored]) -> Interval:
     """The share of forged clips that score above their own real double, in the same order."""
     return _share(fakes, _scores(fakes) > _scores(reals))
 
 
-def share_above(clips: Sequence[Scored], threshold: float) -> Figure:
+def share_above(clips: Sequence[Scored], threshold: float) -> Interval:
     """The share of clips at or above a threshold: false positives where the clips are real."""
     return _share(clips, _scores(clips) >= threshold)
 
@@ -91,11 +80,13 @@ def even_weights(clips: Sequence[Scored]) -> NDArray[np.float64]:
 Weights = list[NDArray[np.float64]]  #: for each list of clips, the weight of each clip
 
 
-def _share(clips: Sequence[Scored], holds: NDArray[np.bool_]) -> Figure:
+def _share(clips: Sequence[Scored], holds: NDArray[np.bool_]) -> Interval:
     return _over_people([clips], lambda weights: float(weights[0] @ holds / weights[0].sum()))
 
 
-def _over_people(lists: Sequence[Sequence[Scored]], measure: Callable[[Weights], float]) -> Figure:
+def _over_people(
+    lists: Sequence[Sequence[Scored]], measure: Callable[[Weights], float]
+) -> Interval:
     """Measure with everyone, and with people drawn again and again for the interval."""
     people = sorted({clip.person for clips in lists for clip in clips})
     owners = [np.array([people.index(clip.person) for clip in clips], np.intp) for clips in lists]
@@ -111,7 +102,7 @@ def _over_people(lists: Sequence[Sequence[Scored]], measure: Callable[[Weights],
         for _ in range(DRAWS)
     ]
     low, high = np.nanpercentile(values, [2.5, 97.5])
-    return Figure(measured(np.ones(count, np.intp)), float(low), float(high))
+    return Interval(measured(np.ones(count, np.intp)), float(low), float(high))
 
 
 def _scores(clips: Sequence[Scored]) -> NDArray[np.float64]:

@@ -13,7 +13,8 @@ from fimq_training.calibration import thresholds
 from fimq_training.calibration.temperature import Calibration
 from fimq_training.calibration.thresholds import Thresholds
 from fimq_training.evaluation import figures
-from fimq_training.evaluation.figures import Figure, Scored, Scorer
+from fimq_training.evaluation.bootstrap import Interval
+from fimq_training.evaluation.figures import Scored, Scorer
 from fimq_training.manipulations.clips import Clip
 from fimq_training.manipulations.forgeries import KINDS
 
@@ -31,7 +32,7 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Figures on held-out people, all on calibrated, pooled scores of tracks."""
+    """Intervals on held-out people, all on calibrated, pooled scores of tracks."""
 
     calibration: Calibration
     thresholds: Thresholds
@@ -39,16 +40,16 @@ class Report:
     real_clips: int
     degraded_clips: int
     fake_clips: int
-    video_auc: Figure
-    video_order: Figure
-    video_auc_by_kind: dict[str, Figure]
-    portraits_auc: Figure
-    portraits_order: Figure
-    alarms_at_half: Figure  #: share of real clips, as they are, at or above .5
-    alarms_at_precision: Figure  #: of degraded real clips at or above high precision
-    found_at_precision: Figure  #: share of forged clips at or above high precision
-    cleared_at_recall: Figure  #: share of real clips, as they are, below high recall
-    missed_at_recall: Figure  #: share of forged clips below high recall
+    video_auc: Interval
+    video_order: Interval
+    video_auc_by_kind: dict[str, Interval]
+    portraits_auc: Interval
+    portraits_order: Interval
+    alarms_at_half: Interval  #: share of real clips, as they are, at or above .5
+    alarms_at_precision: Interval  #: of degraded real clips at or above high precision
+    found_at_precision: Interval  #: share of forged clips at or above high precision
+    cleared_at_recall: Interval  #: share of real clips, as they are, below high recall
+    missed_at_recall: Interval  #: share of forged clips below high recall
     alarms_of_the_unseen: float  #: share of people with an alarm at a threshold chosen without them
     promised_alarms: float  #: upper bound at 95 % on the share of people, given none was seen
 
@@ -96,12 +97,12 @@ def _calibrated(clips: Sequence[Scored], calibration: Calibration) -> list[Score
     return result
 
 
-def _by_kind(reals: Sequence[Scored], fakes: Sequence[Scored]) -> dict[str, Figure]:
+def _by_kind(reals: Sequence[Scored], fakes: Sequence[Scored]) -> dict[str, Interval]:
     return {
         kind: figures.auc(reals, [clip for clip in fakes if clip.name.startswith(kind)])
         for kind in KINDS
     }
 
 
-def _complement(figure: Figure) -> Figure:
-    return Figure(1 - figure.value, 1 - figure.high, 1 - figure.low)
+def _complement(figure: Interval) -> Interval:
+    return Interval(1 - figure.value, 1 - figure.high, 1 - figure.low)

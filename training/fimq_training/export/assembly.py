@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from fimq_training.arrays import Arrays, write_arrays
 from fimq_training.export import gate
 from fimq_training.export.card import card
 from fimq_training.export.gate import Passed
@@ -48,8 +47,8 @@ def assemble(
         to_onnx(network, part / "model.onnx", precision)
         rule = CropRule(scale=facts["crop"]["scale"], size=facts["crop"]["size"])
         found = golden(network, rule)
-        with (part / "golden.npz").open("wb") as out:
-            np.savez_compressed(out, crops=found.crops, scores=found.scores)
+        arrays: Arrays = {"crops": found.crops, "scores": found.scores}
+        write_arrays(part / "golden.npz", arrays, packed=True)
         whole = dict(facts)
         whole["sha256"] = hashlib.sha256((part / "model.onnx").read_bytes()).hexdigest()
         text = json.dumps(whole, indent=2) + "\n"

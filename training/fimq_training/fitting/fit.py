@@ -24,7 +24,8 @@ import numpy as np
 import tensorflow as tf
 
 from fimq.errors import CheckpointDamaged, LossNotFinite
-from fimq_training.fitting.checkpoint import Arrays, Checkpoints, write_arrays
+from fimq_training.arrays import Arrays, write_arrays
+from fimq_training.fitting.checkpoint import Checkpoints
 from fimq_training.fitting.curves import draw
 from fimq_training.fitting.history import Epoch, History
 from fimq_training.fitting.plan import Plan
@@ -257,9 +258,7 @@ class Fit:
         return kept
 
     def _write_weights(self, name: str) -> None:
-        part = self._folder / f"{name}.part"
-        write_arrays(part, self.weights())
-        part.replace(self._folder / name)
+        write_arrays(self._folder / name, self.weights())
 
     def _state(self) -> dict[str, Any]:
         """Every variable: weights, seeds, moments, averages."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fimq.errors import PairsMissing
+from fimq_training.arrays import read_arrays
 from fimq_training.manipulations.landmarks import Pixels
 
 MASK_SIDE = 8  #: of the map that the network's mask head gives for crops of 128
@@ -37,15 +38,16 @@ class Pool:
 
         Raises:
             PairsMissing: there are none.
+            ArraysDamaged: one is not whole.
         """
         paths = sorted(folder.glob("*.npz"))
         if not paths:
             raise PairsMissing(f"There are no pairs in {folder}")
         parts: dict[str, list[NDArray[np.uint8]]] = {"real": [], "fake": [], "mask": []}
         for path in paths:
-            with np.load(path, allow_pickle=False) as shard:
-                for name, part in parts.items():
-                    part.append(shard[name])
+            shard = read_arrays(path)
+            for name, part in parts.items():
+                part.append(shard[name])
         self.real, self.fake, self.mask = (np.concatenate(part) for part in parts.values())
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from fimq.errors import RunDiffers, RunMissing
-from fimq_training.fitting.checkpoint import read_arrays
+from fimq_training.arrays import read_arrays
 from fimq_training.networks.names import by_name
 from fimq_training.recipes.recipe import Recipe
 
@@ -74,11 +74,11 @@ class Run:
 
         Raises:
             RunMissing: no epoch has ended yet.
-            CheckpointDamaged: the file is not whole.
+            ArraysDamaged: the file is not whole.
         """
         if not (folder / name).exists():
             raise RunMissing(f"{folder} has no {name}: no epoch has ended yet")
-        return dict(read_arrays(folder / name))
+        return read_arrays(folder / name)
 
     def facts(self) -> dict[str, Any]:
         """Everything as JSON has it."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fimq_training.arrays import read_arrays, write_arrays
 from fimq_training.manipulations import degradations
 from fimq_training.manipulations.degradations import Degradation
 from fimq_training.manipulations.forgeries import KINDS
@@ -112,23 +113,24 @@ def _served(plan: Degradation, picture: Pixels, width: float) -> Pixels:
 
 def save_clips(clips: Sequence[Clip], path: Path) -> None:
     """Write clips to one file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
+    write_arrays(
         path,
-        crops=np.concatenate([clip.crops for clip in clips]),
-        lengths=np.array([len(clip.crops) for clip in clips]),
-        people=np.array([clip.person for clip in clips]),
-        sources=np.array([clip.source for clip in clips]),
-        names=np.array([clip.name for clip in clips]),
+        {
+            "crops": np.concatenate([clip.crops for clip in clips]),
+            "lengths": np.array([len(clip.crops) for clip in clips]),
+            "people": np.array([clip.person for clip in clips]),
+            "sources": np.array([clip.source for clip in clips]),
+            "names": np.array([clip.name for clip in clips]),
+        },
     )
 
 
 def load_clips(path: Path) -> list[Clip]:
     """Read clips that `save_clips` wrote."""
-    with np.load(path) as stored:
-        crops = np.split(stored["crops"], np.cumsum(stored["lengths"])[:-1])
-        facts = zip(stored["people"], stored["sources"], stored["names"], strict=True)
-        return [
-            Clip(crop, str(person), str(source), str(name))
-            for crop, (person, source, name) in zip(crops, facts, strict=True)
-        ]
+    stored = read_arrays(path)
+    crops = np.split(stored["crops"], np.cumsum(stored["lengths"])[:-1])
+    facts = zip(stored["people"], stored["sources"], stored["names"], strict=True)
+    return [
+        Clip(crop, str(person), str(source), str(name))
+        for crop, (person, source, name) in zip(crops, facts, strict=True)
+    ]

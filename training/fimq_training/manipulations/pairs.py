@@ -5,7 +5,6 @@ drowned it: what cannot be seen would only teach noise. Pairs are made ahead of 
 shards that appear in a folder whole or not at all, so that the fit can start on the first.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from fimq_training.arrays import write_arrays
 from fimq_training.manipulations import degradations, forgeries
 from fimq_training.manipulations.forgeries import Face, Forgery
 from fimq_training.manipulations.landmarks import FIT, Pixels, carry
@@ -185,20 +185,10 @@ def write_shard(samples: SampleSet, folder: Path, *, seed: int, first: int, coun
     path = folder / f"{first:06d}.npz"
     if path.exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
     maker = PairMaker(samples, (seed, first))
     drawn = [maker.pair() for _ in range(count)]
-    part = path.with_suffix(f".part{os.getpid()}")
-    with part.open("wb") as out:
-        np.savez(
-            out,
-            real=np.stack([pair.real for pair in drawn]),
-            fake=np.stack([pair.fake for pair in drawn]),
-            mask=np.stack([pair.mask for pair in drawn]),
-            name=np.array([pair.name for pair in drawn]),
-            person=np.array([pair.person for pair in drawn]),
-        )
-    part.rename(path)
+    parts = ("real", "fake", "mask", "name", "person")
+    write_arrays(path, {name: np.array([getattr(p, name) for p in drawn]) for name in parts})
 
 
 def even(length: float) -> int:

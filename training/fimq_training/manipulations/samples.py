@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fimq_training.arrays import read_arrays, write_arrays
 from fimq_training.datasets.catalogue import Entry
 from fimq_training.manipulations.landmarks import MeshReader, Pixels, Points
 from fimq_worker.vision.box import Box
@@ -67,23 +68,24 @@ class SampleSet:
     def save(self, path: Path) -> None:
         """Write the set to one file."""
         coded = [cv2.imencode(".png", s.pixels[:, :, ::-1])[1].ravel() for s in self.samples]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
+        boxes = [[s.box.x, s.box.y, s.box.width, s.box.height] for s in self.samples]
+        write_arrays(
             path,
-            blob=np.concatenate(coded),
-            lengths=np.array([len(code) for code in coded]),
-            points=np.stack([s.points for s in self.samples]),
-            boxes=np.array([[s.box.x, s.box.y, s.box.width, s.box.height] for s in self.samples]),
-            served=np.stack([s.served for s in self.samples]),
-            people=np.array([s.person for s in self.samples]),
-            sources=np.array([s.source for s in self.samples]),
+            {
+                "blob": np.concatenate(coded),
+                "lengths": np.array([len(code) for code in coded]),
+                "points": np.stack([s.points for s in self.samples]),
+                "boxes": np.array(boxes),
+                "served": np.stack([s.served for s in self.samples]),
+                "people": np.array([s.person for s in self.samples]),
+                "sources": np.array([s.source for s in self.samples]),
+            },
         )
 
     @classmethod
     def load(cls, path: Path) -> "SampleSet":
         """Read a set that `save` wrote."""
-        with np.load(path) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_arrays(path)
         ends = np.cumsum(arrays["lengths"])
         return cls(
             Sample(

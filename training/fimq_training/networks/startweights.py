@@ -24,6 +24,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from fimq.errors import FimqError
+from fimq_training.arrays import write_arrays
 from fimq_training.networks import folded
 
 TARBALL_SHA256 = "265d7d177ccdbaa2ad1f07f95b3819eae995d6995db55d6f934f3c8efaeb8db5"
@@ -142,8 +143,7 @@ def convert(tarball: Path, out: Path, images: NDArray[np.uint8]) -> float:
     batch = images.astype(np.float32)
     theirs = carrier.features(batch).mean((1, 2))
     difference = prove(theirs, np.asarray(folded.features(parameters, tf.constant(batch))))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(out, **parameters)  # type: ignore[arg-type] # the stub's keyword is allow_pickle
+    write_arrays(out, parameters)
     return difference
 
 

@@ -11,7 +11,6 @@ of Keras's Normalization, which ignores weights until `finalize_state()`, is tak
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from fimq.errors import StartWeightsInvalid, StartWeightsMissing
+from fimq.errors import ArraysDamaged, StartWeightsInvalid, StartWeightsMissing
+from fimq_training.arrays import read_arrays, write_arrays
 from fimq_training.networks import folded
 
 BATCH = 32
@@ -88,11 +88,7 @@ def save(net: Any, path: Path) -> None:
         value = np.asarray(layer.weights[place])
         is_kernel = layer.weights[place].name == "kernel"
         arrays[name] = value.astype(np.float16) if is_kernel else value
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as out:
-        np.savez_compressed(out, **arrays)  # type: ignore[arg-type] # the stub's allow_pickle
-    part.rename(path)
+    write_arrays(path, arrays, packed=True)
 
 
 def load(net: Any, path: Path) -> None:
@@ -103,11 +99,10 @@ def load(net: Any, path: Path) -> None:
         StartWeightsInvalid: it is damaged, or is not of this network.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_arrays(path)
     except FileNotFoundError as error:
         raise StartWeightsMissing(f"There are no start weights at {path}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except ArraysDamaged as error:
         raise StartWeightsInvalid(f"The start weights {path} cannot be read") from error
     wanted = {name: layer.weights[place].shape for name, layer, place in _backbone(net)}
     wrong = wanted.keys() ^ arrays.keys() or {
