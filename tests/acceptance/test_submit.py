@@ -14,6 +14,7 @@ from sqlalchemy import select
 from clips import Clip
 from fimq.document import schema
 from fimq.ledger.tables import Face
+from fimq.policy.pooling import Evidence, PoolingRule, pool
 from tinymodel import CLASSES, write_package
 
 # Read without importing scikit-image, as the demo does.
@@ -242,3 +243,25 @@ def test_a_model_of_seven_classes_keeps_them_all_and_names_the_likeliest(
     ledger.close()
     assert document["score"] > document["model"]["thresholds"]["high_recall"]
     assert document["method"] == CLASSES["seven"][3]
+
+
+@pytest.mark.parametrize("penalty", [None, 0.0])
+def test_a_track_is_pooled_as_the_model_was_calibrated_to_be(
+    installation, demo_clips, penalty
+) -> None:
+    folder = installation.folder / "models" / "default"
+    if penalty is not None:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["pooling"] = {"window_penalty": penalty}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    (document,) = installation.judge(demo_clips / PORTRAIT, options=("--every", "3"))
+    rule = PoolingRule() if penalty is None else PoolingRule(window_penalty=penalty)
+    faces = [
+        Evidence(face.frame_index, face.frame_index / 25, face.score, face.quality)
+        for face in installation.rows(Face, job_id=document["job_id"])
+    ]
+    assert len(faces) > rule.window
+    assert document["score"] == pytest.approx(pool(faces, rule), abs=1e-6)
+    assert document["model"]["window_penalty"] == rule.window_penalty
+    if penalty is not None:  # otherwise this test could not fail
+        assert abs(pool(faces, rule) - pool(faces, PoolingRule())) > 1e-5
