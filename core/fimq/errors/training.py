@@ -116,6 +116,14 @@ class ClassEmpty(TrainingError):
     exit_status = 2
 
 
+class OriginalsMissing(TrainingError):
+    """No fake crop has its original beside it."""
+
+    code = "originals_missing"
+    hint = "Prepare the real videos too, into the same folder and at the same compression."
+    exit_status = 2
+
+
 class RunMissing(TrainingError):
     """The folder holds no fit."""
 

@@ -27,7 +27,7 @@ def test_it_is_keras_efficientnet_b0_with_the_batch_norms_folded(crops):
     unfolded.normalise(net)
     images = crops.astype(np.float32)
     theirs = net(images, training=False).numpy().mean((1, 2))
-    mine = folded.features(folded_parameters(net), tf.constant(images)).numpy()
+    mine = folded.features(unfolded.fold(net), tf.constant(images)).numpy()
     assert np.abs(theirs).max() > 1e-3
     assert np.allclose(mine, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
 
@@ -46,36 +46,6 @@ def test_the_fast_kernels_give_what_the_plain_ones_give():
             slopes.append([z, *tape.gradient(z, [x, bias, kernel])])
         for plain, fast in zip(*slopes, strict=True):
             assert np.allclose(plain, fast, rtol=1e-4, atol=1e-3)
-
-
-def folded_parameters(net):
-    """The parameters of a Keras EfficientNetB0 in the folded form."""
-
-    def fold(convolution, norm):
-        (kernel,) = net.get_layer(convolution).get_weights()
-        layer = net.get_layer(norm)
-        gamma, beta, mean, variance = layer.get_weights()
-        scale = gamma / np.sqrt(variance + layer.epsilon)
-        is_depthwise = kernel.shape[3] == 1
-        return kernel * (scale[:, None] if is_depthwise else scale), beta - scale * mean
-
-    result = {}
-    result["stem_w"], result["stem_b"] = fold("stem_conv", "stem_bn")
-    result["top_w"], result["top_b"] = fold("top_conv", "top_bn")
-    for block in folded.blocks():
-        name = block.name
-        if block.expand > 1:
-            result[f"{name}expand_w"], result[f"{name}expand_b"] = fold(
-                f"{name}expand_conv", f"{name}expand_bn"
-            )
-        result[f"{name}dw_w"], result[f"{name}dw_b"] = fold(f"{name}dwconv", f"{name}bn")
-        for part in ("se_reduce", "se_expand"):
-            kernel, bias = net.get_layer(name + part).get_weights()
-            result[f"{name}{part}_w"], result[f"{name}{part}_b"] = kernel, bias
-        result[f"{name}project_w"], result[f"{name}project_b"] = fold(
-            f"{name}project_conv", f"{name}project_bn"
-        )
-    return {key: value.astype(np.float32) for key, value in result.items()}
 
 
 class TestUnfolded:

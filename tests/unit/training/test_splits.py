@@ -87,6 +87,16 @@ class TestOfficial:
         assert sides == [*[Side.TRAIN] * 3, Side.VALIDATION, Side.TEST, Side.TEST]
         assert not audit(table, split, pictures=False).leaks
 
+    def test_another_data_set_is_dealt_by_people(self, pairs):
+        theirs = [row(n, identities=(who,)) for n, who in enumerate(("000", "010", "020"))]
+        ours = [replace(row(n, identities=(f"our_{n // 2}",)), dataset="forged") for n in range(60)]
+        table = CropTable([*theirs, *ours])
+        split = people.official(table, pairs)
+        assert set(split.sides) == set(table.keys)
+        assert not audit(table, split, pictures=False).leaks
+        counts = people.shares(Split("", {c.key: split.sides[c.key] for c in ours}))
+        assert counts == {Side.TRAIN: 20, Side.VALIDATION: 20, Side.TEST: 20}
+
     @pytest.mark.parametrize("who", [(), ("999",), ("000", "010"), ("000", "999")])
     def test_who_is_no_pair_of_one_side_is_refused(self, pairs, who):
         with pytest.raises(SplitRuleUnfit):

@@ -73,7 +73,7 @@ class Forging:
             dataset=DATASET,
             collection=collection,
             video=f"{pair.source}#{number}-{side}",
-            frame=0,
+            frame=number,  # so that each fake finds the original of its own pair
             ordinal=0,
             pts=None,
             time_s=None,

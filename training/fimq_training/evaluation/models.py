@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from fimq.errors import RunMissing
 from fimq.models.package import ModelPackage
 from fimq_training.evaluation.predictions import Model
-from fimq_training.fitting.run import FILE, Run, put
-from fimq_training.networks.paper import NETWORKS
+from fimq_training.export.run_network import of_run
+from fimq_training.fitting.run import FILE, Run
 
 
 def load(folder: Path) -> Model:
@@ -31,16 +30,9 @@ def load(folder: Path) -> Model:
 
 def _of_run(folder: Path) -> Model:
     run = Run.read(folder)
-    network = run.recipe.network
-    model = NETWORKS[network.kind](len(run.classes), network.size)
-    put(model, run.weights(folder))
-    forward = tf.function(lambda crops: model(tf.cast(crops, tf.float32), training=False))
-
-    def score(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return np.asarray(forward(tf.constant(crops)), np.float64)
-
+    network = of_run(run, folder)
     flags = tuple(run.manipulated[name] for name in run.classes)
-    return Model(run.recipe.name, run.classes, flags, network.size, score)
+    return Model(run.recipe.name, run.classes, flags, network.size, network.score)
 
 
 def _of_package(package: ModelPackage) -> Model:

@@ -51,17 +51,23 @@ class Exported(tf.Module):  # type: ignore[misc] # TensorFlow has no types
 
 
 class Network(Exported):
-    """The folded network; classes are real and manipulated."""
+    """The folded network; classes are real and manipulated, or real and each method."""
 
-    def __init__(self, weights: Weights, size: int = 128) -> None:
+    def __init__(self, weights: Weights, size: int = 128, precision: Precision = "f16") -> None:
+        """Round the weights to what the file will hold, so that both say the same."""
         super().__init__(size)
         served = {k: v for k, v in weights.items() if not k.startswith("mask_")}
-        self.parameters = {name: tf.constant(halved(value)) for name, value in served.items()}
+        if precision == "f16":
+            served = {name: halved(value) for name, value in served.items()}
+        self.parameters = {name: tf.constant(value) for name, value in served.items()}
 
     def _scores(self, images: Any) -> Any:
-        logits = folded.forward(self.parameters, images).logits
+        output = folded.forward(self.parameters, images)
         # Two sigmoids, not 1 - p: so that neither loses its last digits near 0.
-        return tf.stack([tf.sigmoid(-logits), tf.sigmoid(logits)], 1)
+        real, fake = tf.sigmoid(-output.logits)[:, None], tf.sigmoid(output.logits)[:, None]
+        if output.method_logits is not None:
+            fake *= tf.nn.softmax(output.method_logits)
+        return tf.concat([real, fake], 1)
 
 
 class KerasNetwork(Exported):

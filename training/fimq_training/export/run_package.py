@@ -11,10 +11,10 @@ from typing import Any
 from fimq_training.calibration.operating_points import OperatingPoints
 from fimq_training.export.assembly import assemble
 from fimq_training.export.gate import Passed
-from fimq_training.export.onnx import KerasNetwork, Precision
-from fimq_training.fitting.run import Run, put
+from fimq_training.export.onnx import Precision
+from fimq_training.export.run_network import of_run
+from fimq_training.fitting.run import Run
 from fimq_training.manipulations.samples import SERVED
-from fimq_training.networks.paper import NETWORKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,7 @@ def write(folder: Path, out: Path, release: Release, precision: Precision = "f16
         ExportFailed, ExportDiffers: as `assemble`.
     """
     run, points = Run.read(folder), OperatingPoints.read(folder)
-    network = run.recipe.network
-    model = NETWORKS[network.kind](len(run.classes), network.size)
-    put(model, run.weights(folder))
-    exported = KerasNetwork(model, network.size, precision)
+    exported = of_run(run, folder, precision)
     report = folder / "evaluation" / "report.json"
     facts = _facts(run, points, release)
     if report.exists():

@@ -51,40 +51,42 @@ class CropInputs:
         order = np.random.default_rng([self._seed, number]).permutation(len(self._examples))
         places = np.arange(len(order))[first * self._batch :]
 
-        def load(place: Any, path: Any, index: Any, weight: Any) -> Any:
+        def read(place: Any, path: Any, index: Any, weight: Any) -> Any:
             seed = tf.stack([self._seed * 100_003 + number, tf.cast(place, tf.int32)])
-            return altered(self._image(path), alterations, seed), index, weight
+            return altered(load(path, self._size), alterations, seed), index, weight
 
         rows = order[places]
         data = tf.data.Dataset.from_tensor_slices((places, *self._columns(rows)))
-        return self._batched(data.map(load, num_parallel_calls=tf.data.AUTOTUNE))
+        return self._batched(data.map(read, num_parallel_calls=tf.data.AUTOTUNE))
 
     def plain(self) -> Any:
         """All batches in the order of the examples, unaltered."""
 
-        def load(path: Any, index: Any, weight: Any) -> Any:
-            return self._image(path), index, weight
+        def read(path: Any, index: Any, weight: Any) -> Any:
+            return load(path, self._size), index, weight
 
         rows = np.arange(len(self._examples))
         data = tf.data.Dataset.from_tensor_slices(self._columns(rows))
-        return self._batched(data.map(load, num_parallel_calls=tf.data.AUTOTUNE))
+        return self._batched(data.map(read, num_parallel_calls=tf.data.AUTOTUNE))
 
     def _columns(self, rows: NDArray[np.int64]) -> tuple[Any, ...]:
         examples = self._examples
         classes = examples.classes[rows]
         return self._paths[rows], classes, examples.weights[classes]
 
-    def _image(self, path: Any) -> Any:
-        image = tf.io.decode_png(tf.io.read_file(path), channels=3)
-        if image.shape[:2] != (self._size, self._size):
-            # Keras's generator takes the nearest pixel; by area, a shrunk crop is what the
-            # worker would have cut.
-            image = tf.image.resize(image, (self._size, self._size), tf.image.ResizeMethod.AREA)
-            image = tf.cast(tf.round(image), tf.uint8)
-        return image
-
     def _batched(self, data: Any) -> Any:
         return data.batch(self._batch).prefetch(tf.data.AUTOTUNE)
+
+
+def load(path: Any, size: int) -> Any:
+    """A crop from its file, uint8 [size, size, 3]."""
+    image = tf.io.decode_png(tf.io.read_file(path), channels=3)
+    if image.shape[:2] != (size, size):
+        # Keras's generator takes the nearest pixel; by area, a shrunk crop is what the worker
+        # would have cut.
+        image = tf.image.resize(image, (size, size), tf.image.ResizeMethod.AREA)
+        image = tf.cast(tf.round(image), tf.uint8)
+    return image
 
 
 def altered(image: Any, alterations: Alterations, seed: Any) -> Any:

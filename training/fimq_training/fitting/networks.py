@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from fimq.errors import StartWeightsInvalid, StartWeightsMissing
-from fimq_training.networks import paper, unfolded
+from fimq_training.networks import folded_model, paper, unfolded
+from fimq_training.networks.folded_model import FoldedB0
 from fimq_training.recipes.recipe import NetworkPart
 
 
@@ -34,13 +37,15 @@ class Start:
             return self.init
         return hashlib.sha256(self._file.read_bytes()).hexdigest()
 
-    def build(self, network: NetworkPart, classes: int) -> Any:
-        """A new model.
+    def build(self, network: NetworkPart, classes: int, seed: int) -> Any:
+        """A new model; of the folded one, all classes but the first are methods.
 
         Raises:
             StartWeightsMissing: Keras could not download them.
             StartWeightsInvalid: the file is not of this network, or the network has no such start.
         """
+        if network.kind == "folded_b0":
+            return FoldedB0(self._folded(network.size), seed, methods=classes - 1)
         model = paper.NETWORKS[network.kind](classes, network.size)
         if self.init == "none":
             if network.kind == "efficientnet_b0":
@@ -53,6 +58,18 @@ class Start:
         else:
             _download(model, network.size)
         return model
+
+    def _folded(self, size: int) -> dict[str, NDArray[np.float32]]:
+        if self.init == "none":
+            raise StartWeightsInvalid("folded_b0 cannot start from nothing; give --init FILE")
+        if self._file is not None and (arrays := folded_model.read(self._file)) is not None:
+            return arrays
+        model = paper.efficientnet_b0(2, size)
+        if self._file is not None:
+            unfolded.load(model, self._file)
+        else:
+            _download(model, size)
+        return unfolded.fold(model)
 
 
 def _download(model: Any, size: int) -> None:

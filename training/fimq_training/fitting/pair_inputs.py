@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fimq.errors import PairsMissing
 from fimq_training.arrays import read_arrays
+from fimq_training.fitting.draws import Draws
 from fimq_training.manipulations.landmarks import Pixels
 
 MASK_SIDE = 8  #: of the map that the network's mask head gives for crops of 128
@@ -53,26 +54,15 @@ class Pool:
     def __len__(self) -> int:
         return len(self.real)
 
-    def rows(self, first: int, count: int, seed: Sequence[int]) -> NDArray[np.int64]:
-        """Rows first to first + count of an endless walk: each round in an order of its own."""
-        size, rows = len(self), []
-        while count:
-            around, at = divmod(first, size)
-            order = np.random.default_rng([*seed, around]).permutation(size)
-            rows.append(order[at : at + count])
-            first, count = first + len(rows[-1]), count - len(rows[-1])
-        return np.concatenate(rows) if rows else np.zeros(0, np.int64)
-
 
 class Mixture:
     """Batches from several pools, each with its share."""
 
     def __init__(self, pools: Sequence[tuple[Pool, float]], *, pairs: int, seed: int) -> None:
         """`pairs` in a batch."""
-        self._pools = [pool for pool, _ in pools]
-        shares = np.array([share for _, share in pools])
-        self._shares = shares / shares.sum()
-        self._pairs, self._seed = pairs, seed
+        self._pools, self._seed = [pool for pool, _ in pools], seed
+        sizes, shares = [len(pool) for pool in self._pools], [share for _, share in pools]
+        self._draws = Draws(sizes, shares, count=pairs, seed=seed)
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of steps first to last, without the last."""
@@ -81,24 +71,15 @@ class Mixture:
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, counted from 0."""
-        parts = []
-        for number, pool in enumerate(self._pools):
-            begin, end = (self._taken(number, s) for s in (step, step + 1))
-            rows = pool.rows(begin, end - begin, (self._seed, number))
-            parts.append((pool.real[rows], pool.fake[rows], pool.mask[rows]))
+        drawn = zip(self._pools, self._draws.rows(step), strict=True)
+        parts = [(pool.real[rows], pool.fake[rows], pool.mask[rows]) for pool, rows in drawn]
         real, fake, mask = (np.concatenate(kind) for kind in zip(*parts, strict=True))
         flips = np.random.default_rng([self._seed, 99, step]).random(len(real)) < 0.5
         return _batch(*(_mirrored(kind, flips) for kind in (real, fake, mask)))
 
     def rounds(self, step: int) -> list[float]:
         """How often each pool was gone through before a step."""
-        return [self._taken(n, step) / len(pool) for n, pool in enumerate(self._pools)]
-
-    def _taken(self, number: int, steps: int) -> int:
-        """Pairs that the first `steps` steps take of a pool; the largest one makes up the rest."""
-        total, largest = steps * self._pairs, int(np.argmax(self._shares))
-        counts = (total * self._shares + 1e-9).astype(int)
-        return int(total - counts.sum() + counts[largest] if number == largest else counts[number])
+        return self._draws.rounds(step)
 
 
 def _batch(real: Pixels, fake: Pixels, mask: NDArray[np.uint8]) -> Batch:

@@ -104,15 +104,20 @@ def shapes() -> dict[str, tuple[int, ...]]:
 
 
 def head(seed: int, methods: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Fresh parameters of the classifier, of the auxiliary mask head, of the methods' head."""
+    """Fresh parameters of the classifier and of a second head.
+
+    With `methods` that one names the method, else it says where a forgery is: pairs of our own
+    come with a mask, those of a data set with the method's name.
+    """
     rng = np.random.default_rng(seed)
     heads = {
         "head_w": rng.normal(0, 0.02, (TOP, 1)).astype(np.float32),
         "head_b": np.zeros(1, np.float32),
-        "mask_w": rng.normal(0, 0.02, (MASK_CHANNELS, 1)).astype(np.float32),
-        "mask_b": np.zeros(1, np.float32),
     }
-    if methods:
+    if not methods:
+        heads["mask_w"] = rng.normal(0, 0.02, (MASK_CHANNELS, 1)).astype(np.float32)
+        heads["mask_b"] = np.zeros(1, np.float32)
+    else:
         heads["method_w"] = rng.normal(0, 0.02, (TOP, methods)).astype(np.float32)
         heads["method_b"] = np.zeros(methods, np.float32)
     return heads

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,21 +11,23 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from fimq.errors import ArraysDamaged, StartWeightsInvalid
+from fimq_training.arrays import read_arrays
 from fimq_training.networks import folded
 
 Weights = Mapping[str, NDArray[np.float32]]  #: by the names of `folded.shapes` and `folded.head`
 
 
 class FoldedB0(keras.Model):  # type: ignore[misc] # Keras has no types
-    """EfficientNet-B0 without batch norms, its classifier, and the mask head of the fit.
+    """EfficientNet-B0 without batch norms, its classifier, and a second head.
 
-    With `methods` it has one more head: which of them a manipulated face was made with.
+    That one says where a forgery is or, with `methods`, by which of them it was made.
     """
 
-    def __init__(self, start: Weights, seed: int, methods: Sequence[str] = ()) -> None:
+    def __init__(self, start: Weights, seed: int, methods: int = 0) -> None:
         """Take the weights of `start`; heads that it does not have are drawn by `seed`."""
         super().__init__(name="folded_b0")
-        first = {**folded.head(seed, len(methods)), **start}
+        first = {**folded.head(seed, methods), **start}
         self._drawn = keras.random.SeedGenerator(seed)
         self._parameters = {
             name: self.add_weight(
@@ -38,6 +41,25 @@ class FoldedB0(keras.Model):  # type: ignore[misc] # Keras has no types
         """Run it on RGB images in 0..255, [N, size, size, 3] float."""
         seed = tf.cast(self._drawn.next(), tf.int32) if training else None
         return folded.forward(self._parameters, images, seed=seed)
+
+
+def read(path: Path) -> dict[str, NDArray[np.float32]] | None:
+    """Start weights in the folded form; None where the file is not of that form.
+
+    Raises:
+        StartWeightsInvalid: it cannot be read, or a shape or a number in it is wrong.
+    """
+    try:
+        arrays = parameters(read_arrays(path))
+    except ArraysDamaged as error:
+        raise StartWeightsInvalid(f"The start weights {path} cannot be read") from error
+    shapes = folded.shapes()
+    if not shapes.keys() <= arrays.keys():
+        return None
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+            raise StartWeightsInvalid(f"The start weights do not fit: {name}")
+    return {name: arrays[name] for name in shapes}
 
 
 def parameters(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:

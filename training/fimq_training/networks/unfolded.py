@@ -47,6 +47,29 @@ def fill(net: Any, parameters: Mapping[str, NDArray[np.float32]]) -> None:
             net.get_layer(name).set_weights([parameters[f"{name}_w"], parameters[f"{name}_b"]])
 
 
+def fold(net: Any) -> dict[str, NDArray[np.float32]]:
+    """The folded form of Keras's EfficientNetB0, whose batch norms become part of its kernels.
+
+    The other way of `fill`: y = gamma (w x - mean) / sqrt(variance + epsilon) + beta.
+    """
+    parameters: dict[str, NDArray[np.float32]] = {}
+    for source, convolution, norm in _layers():
+        layer = net.get_layer(norm)
+        (kernel,) = net.get_layer(convolution).get_weights()
+        scale, offset, mean, variance = (np.float64(w) for w in layer.get_weights())
+        slope = scale / np.sqrt(variance + layer.epsilon)
+        # A depthwise kernel has its channels before the last axis.
+        shaped = slope[:, None] if source.endswith("dw") else slope
+        parameters[f"{source}_w"] = (kernel * shaped).astype(np.float32)
+        parameters[f"{source}_b"] = (offset - mean * slope).astype(np.float32)
+    for block in folded.blocks():
+        for part in ("reduce", "expand"):
+            name = f"{block.name}se_{part}"
+            kernel, bias = net.get_layer(name).get_weights()
+            parameters[f"{name}_w"], parameters[f"{name}_b"] = kernel, bias
+    return parameters
+
+
 def reestimate(net: Any, photos: NDArray[np.uint8]) -> None:
     """Set mean and variance of each batch norm from photos, and keep the function.
 

@@ -50,6 +50,16 @@ class CropsPart(_Part):
         return self
 
 
+class MatchedPart(_Part):
+    """Fitted on crops of fakes, each beside the original that it was made from."""
+
+    kind: Literal["matched"]
+    split: str  #: name of the split
+    steps: int = Field(ge=1)  #: that make an epoch
+    #: Share of the pairs that `fimq train forge` made, where there are others too.
+    ours: float = Field(default=0.4, ge=0, le=1)
+
+
 class PoolPart(_Part):
     """Pairs of one kind of picture."""
 
@@ -87,7 +97,7 @@ class Recipe(_Part):
     time: str  #: what it takes, on which machine
     expect: str  #: what comes out
     network: NetworkPart
-    data: CropsPart | PairsPart = Field(discriminator="kind")
+    data: CropsPart | MatchedPart | PairsPart = Field(discriminator="kind")
     alterations: Alterations = Alterations()
     fit: Plan
 
@@ -118,8 +128,10 @@ class Recipe(_Part):
         Raises:
             RecipeInvalid: it would not hold together, or is not fitted on crops.
         """
-        if not isinstance(self.data, CropsPart):
+        if isinstance(self.data, PairsPart):
             raise RecipeInvalid(f"{self.name} is not fitted on crops: fimq train make {self.name}")
+        if classes is not None and not isinstance(self.data, CropsPart):
+            raise RecipeInvalid(f"{self.name} has the classes real and each method")
         facts = self.model_dump()
         if classes is not None:
             names = () if classes == "all" else tuple(n.strip() for n in classes.split(","))

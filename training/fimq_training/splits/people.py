@@ -46,20 +46,23 @@ def by_people(
 def official(table: CropTable, folder: Path) -> Split:
     """FaceForensics++'s own split, from its train.json, val.json and test.json.
 
-    Each is a list of pairs of target ids; both directions of a pair stand on one side.
+    Each is a list of pairs of target ids; both directions of a pair stand on one side. A data
+    set that shows nobody of the lists, as that of `fimq train forge`, is dealt by people, with
+    the same shares.
 
     Raises:
         SplitMissing: a file is not there, or is not a list of pairs.
-        SplitRuleUnfit: a crop shows nobody of the lists, or people of two sides.
+        SplitRuleUnfit: a crop of a data set that the lists are about shows nobody of them, or
+            people of two sides; or there is no such data set.
+        SideEmpty: another data set has too few people.
     """
-    side_of = {
-        identity: side
-        for side, name in _OFFICIAL.items()
-        for pair in _pairs(folder / name)
-        for identity in pair
-    }
+    listed = {side: _listed(folder / name) for side, name in _OFFICIAL.items()}
+    side_of = {identity: side for side, its in listed.items() for identity in its}
+    known = {c.dataset for c in table.crops if not side_of.keys().isdisjoint(c.identities)}
+    if not known:
+        raise SplitRuleUnfit("No crop shows anybody of the official lists")
     sides = {}
-    for crop in table.crops:
+    for crop in (crop for crop in table.crops if crop.dataset in known):
         its = {side_of[i] for i in crop.identities if i in side_of}
         if len(its) != 1 or not set(crop.identities) <= side_of.keys():
             raise SplitRuleUnfit(
@@ -67,6 +70,12 @@ def official(table: CropTable, folder: Path) -> Split:
                 "not a pair of one side"
             )
         sides[crop.key] = its.pop()
+    others = CropTable(crop for crop in table.crops if crop.dataset not in known)
+    if len(others):
+        validation, test = (
+            len(listed[side]) / len(side_of) for side in (Side.VALIDATION, Side.TEST)
+        )
+        sides |= by_people(others, validation=validation, test=test).sides
     return Split("official", sides, "FaceForensics++'s own pairs", {"seed": ""})
 
 
@@ -99,6 +108,11 @@ def _names(crop: Crop) -> list[str]:
 
 def _drawn(seed: int, group: list[str]) -> str:
     return hashlib.sha256(f"{seed} {min(group)}".encode()).hexdigest()
+
+
+def _listed(path: Path) -> list[str]:
+    """Everyone in a file of pairs."""
+    return [identity for pair in _pairs(path) for identity in pair]
 
 
 def _pairs(path: Path) -> list[list[str]]:
