@@ -31,12 +31,13 @@ from fimq_training.fitting.pair_task import PairTask, averaged
 from fimq_training.fitting.plan import Plan
 from fimq_training.manipulations.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
 from fimq_training.manipulations.landmarks import MeshReader
-from fimq_training.manipulations.pairs import PairMaker, write_shard
+from fimq_training.manipulations.pairs import Drawing, PairMaker, write_shard
 from fimq_training.manipulations.probe import tells
 from fimq_training.manipulations.samples import SampleReader, SampleSet
 from fimq_training.networks import startweights
 from fimq_training.networks.folded_model import FoldedB0, Weights, parameters
 from fimq_training.recipes.recipe import PairsPart, PoolPart, Recipe
+from fimq_worker.vision.crops import CropRule
 from fimq_worker.vision.faces.full_range import FullRangeFinder
 
 PORTRAITS, CLIPS = "portraits", "clips"
@@ -77,6 +78,7 @@ class Workshop:
         if not isinstance(recipe.data, PairsPart):
             raise RecipeInvalid(f"{recipe.name} is not fitted on pairs: fimq train fit")
         self.out, self._inputs, self._recipe, self._data = out, inputs, recipe, recipe.data
+        self._crop = CropRule(scale=self._data.context, size=recipe.network.size)
         self._catalogue = Catalogue.read(inputs.data)
 
     @property
@@ -97,7 +99,8 @@ class Workshop:
     def read_samples(self) -> Iterator[Stage]:
         """Find the faces of every portrait and clip, with their landmarks."""
         finder = FullRangeFinder(self._inputs.models / "face_detection_full_range_sparse.tflite")
-        reader = SampleReader(finder, MeshReader(self._inputs.models / "face_landmark.tflite"))
+        meshes = MeshReader(self._inputs.models / "face_landmark.tflite")
+        reader = SampleReader(finder, meshes, self._crop)
         for held_out in (True, False):
             for kind in (PORTRAITS, CLIPS):
                 path = self._samples(kind, held_out=held_out)
@@ -135,7 +138,7 @@ class Workshop:
                     "spawn"
                 ),  # a fork copies TensorFlow's threads
                 initializer=_read,
-                initargs=(samples, self._pairs(kind), pool.seed, pool.pairs),
+                initargs=(samples, self._pairs(kind), pool.seed, pool.pairs, self._crop),
             ) as makers:
                 for number, _ in enumerate(makers.map(_fill, missing), start=1):
                     if number % 16 == 0 or number == len(missing):
@@ -182,14 +185,16 @@ class Workshop:
         """Make the clips and portraits of held-out people that the report is measured on."""
         if not self._held_out("fake").exists():
             samples = SampleSet.load(self._samples(CLIPS, held_out=True))
-            pairs = list(ClipMaker(samples, CLIP_SEED).pairs(CLIP_DRAWS))
+            pairs = list(ClipMaker(samples, CLIP_SEED, self._crop).pairs(CLIP_DRAWS))
             save_clips(real_clips(samples), self._held_out("real"))
             save_clips([pair.real for pair in pairs], self._held_out("degraded"))
             save_clips([pair.fake for pair in pairs], self._held_out("fake"))
             yield Stage("held out", f"{len(pairs)} pairs of clips")
         if not self._held_out("portraits_fake").exists():
             maker = PairMaker(
-                SampleSet.load(self._samples(PORTRAITS, held_out=True)), PORTRAIT_SEED
+                SampleSet.load(self._samples(PORTRAITS, held_out=True)),
+                PORTRAIT_SEED,
+                Drawing(crop=self._crop),
             )
             stills = [maker.pair() for _ in range(1000)]
             for side in ("real", "fake"):
@@ -208,7 +213,7 @@ class Workshop:
                 for name in ("real", "degraded", "fake", "portraits_real", "portraits_fake")
             )
         )
-        network = Network(weights)
+        network = Network(weights, self._crop.size)
         report = measure(held_out, lambda crops: network.score(crops)[:, 1])
         yield Stage("report", f"video AUC {report.video_auc}, order {report.video_order}")
         branches = self._data.branches
@@ -219,7 +224,7 @@ class Workshop:
             for kind in (self._catalogue.portraits, self._catalogue.clips)
             for entry in kind(held_out=False)
         }
-        release = Release(created=created, steps=steps)
+        release = Release(created=created, steps=steps, crop=self._crop)
         passed = write_package(
             self.package, weights, report, release=release, folders=trained_on, outside=outside
         )
@@ -238,6 +243,7 @@ class Workshop:
             mixture,
             steps=self._data.steps,
             smoothing=plan.smoothing,
+            size=self._crop.size,
         )
         for progress in Fit(folder, task, plan, seed).run():
             if progress.finished is not None:
@@ -275,13 +281,21 @@ class _Maker:
     folder: Path
     seed: int
     pairs: int
+    drawing: Drawing
 
 
-def _read(samples: Path, folder: Path, seed: int, pairs: int) -> None:
+def _read(samples: Path, folder: Path, seed: int, pairs: int, crop: CropRule) -> None:
     _Maker.samples, _Maker.folder = SampleSet.load(samples), folder
-    _Maker.seed, _Maker.pairs = seed, pairs
+    _Maker.seed, _Maker.pairs, _Maker.drawing = seed, pairs, Drawing(crop=crop)
 
 
 def _fill(first: int) -> None:
     count = min(SHARD, _Maker.pairs - first)
-    write_shard(_Maker.samples, _Maker.folder, seed=_Maker.seed, first=first, count=count)
+    write_shard(
+        _Maker.samples,
+        _Maker.folder,
+        seed=_Maker.seed,
+        first=first,
+        count=count,
+        drawing=_Maker.drawing,
+    )

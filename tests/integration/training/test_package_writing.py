@@ -31,7 +31,7 @@ def facts():
 
 def test_a_manifest_is_one_that_a_worker_takes(facts):
     read = Manifest.model_validate_json(json.dumps(facts))
-    assert read.label == "fimq-b0@0.1.0"
+    assert read.label == "fimq-b0@0.2.0"
     assert read.experimental
     assert [part.manipulated for part in read.classes] == [False, True]
 

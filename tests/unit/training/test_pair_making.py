@@ -6,9 +6,10 @@ from fimq_training.fitting.pair_inputs import Mixture, Pool
 from fimq_training.manipulations import clips, pairs
 from fimq_training.manipulations import samples as sample_room
 from fimq_training.manipulations.clips import ClipMaker, load_clips, save_clips
-from fimq_training.manipulations.pairs import LEAST_SEEN, PairMaker, write_shard
+from fimq_training.manipulations.pairs import LEAST_SEEN, Drawing, PairMaker, write_shard
 from fimq_training.manipulations.samples import SampleSet
 from fimq_worker.vision import crops
+from fimq_worker.vision.crops import CropRule
 
 
 def test_training_cuts_with_the_crop_function_that_serving_uses():
@@ -119,3 +120,25 @@ def _numbered_shard(path, numbers):
     path.parent.mkdir(exist_ok=True)
     images = np.stack([np.full((128, 128, 3), number, np.uint8) for number in numbers])
     np.savez(path, real=images, fake=images, mask=np.zeros((len(images), 16, 16), np.uint8))
+
+
+@pytest.mark.parametrize("rule", [CropRule(1.3, 160), CropRule(1.7, 96)], ids=str)
+def test_pairs_and_clips_are_cut_as_serving_will_cut(samples, rule, tmp_path):
+    pair = PairMaker(samples, 3, Drawing(crop=rule)).pair()
+    assert pair.real.shape == pair.fake.shape == (rule.size, rule.size, 3)
+    assert pair.mask.shape == (rule.size // 8, rule.size // 8)
+    (clip, *_) = ClipMaker(samples, 3, rule).pairs(1)
+    assert clip.fake.crops.shape[1:] == (rule.size, rule.size, 3)
+
+
+def test_a_wider_crop_shows_the_forgery_smaller(samples):
+    shares = [
+        np.mean(
+            [
+                PairMaker(samples, (3, n), Drawing(crop=CropRule(scale, 128))).pair().mask > 25
+                for n in range(8)
+            ]
+        )
+        for scale in (1.3, 2.0)
+    ]
+    assert shares[1] < 0.8 * shares[0]

@@ -18,8 +18,8 @@ import numpy as np
 
 from fimq_training.crops.table import Crop, CropTable
 from fimq_training.manipulations.landmarks import Pixels
-from fimq_training.manipulations.pairs import SIZE, Pair, PairMaker
-from fimq_training.manipulations.samples import Sample, SampleSet
+from fimq_training.manipulations.pairs import Pair, PairMaker
+from fimq_training.manipulations.samples import SERVED, Sample, SampleSet
 
 DATASET = "forged"
 SHARD = 64  #: pairs
@@ -79,8 +79,8 @@ class Forging:
             time_s=None,
             x=0.0,
             y=0.0,
-            width=SIZE / 1.3,
-            height=SIZE / 1.3,
+            width=SERVED.size / SERVED.scale,
+            height=SERVED.size / SERVED.scale,
             detector_score=1.0,
             manipulated=method is not None,
             method=method,
@@ -89,7 +89,7 @@ class Forging:
             identities=tuple(sorted(people)),
             codec="png",
             compression=None,
-            size=SIZE,
+            size=SERVED.size,
             file=file,
             sha256=hashlib.sha256(code).hexdigest(),
         )

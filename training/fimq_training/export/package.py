@@ -13,9 +13,9 @@ from fimq_training.evaluation.report import Report
 from fimq_training.export.assembly import assemble
 from fimq_training.export.gate import Passed
 from fimq_training.export.onnx import Network
-from fimq_training.manipulations.pairs import SIZE
 from fimq_training.manipulations.samples import SERVED
 from fimq_training.networks.folded_model import Weights
+from fimq_worker.vision.crops import CropRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ class Release:
     created: datetime
     steps: int  #: of the fit, all together
     name: str = "fimq-b0"
-    version: str = "0.1.0"
+    version: str = "0.2.0"
     sampling: str = "every:25"
+    crop: CropRule = SERVED  #: as the model is served
 
 
 def write_package(
@@ -44,14 +45,15 @@ def write_package(
         folder: where; what was there is replaced.
         weights: of `folded`.
         report: the figures on held-out people.
-        release: name, version, date.
+        release: name, version, date, crop.
         folders: the data folders that the model was trained on.
         outside: figures measured on data that may not be part of this package.
 
     Raises:
         ExportFailed, ExportDiffers: as `assemble`.
     """
-    return assemble(folder, Network(weights, SIZE), manifest(report, release, folders, outside))
+    network = Network(weights, release.crop.size)
+    return assemble(folder, network, manifest(report, release, folders, outside))
 
 
 def manifest(
@@ -63,8 +65,8 @@ def manifest(
         "name": release.name,
         "version": release.version,
         "sha256": "",
-        "input": {"size": SIZE},
-        "crop": {"scale": SERVED.scale, "size": SERVED.size},
+        "input": {"size": release.crop.size},
+        "crop": {"scale": release.crop.scale, "size": release.crop.size},
         "classes": [
             {"name": "real", "manipulated": False},
             {"name": "manipulated", "manipulated": True},

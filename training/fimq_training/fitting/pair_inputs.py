@@ -19,16 +19,16 @@ from fimq_training.arrays import read_arrays
 from fimq_training.fitting.draws import Draws
 from fimq_training.manipulations.landmarks import Pixels
 
-MASK_SIDE = 8  #: of the map that the network's mask head gives for crops of 128
+MASK_CELL = 2  #: pixels of a stored mask in a cell of the map that the mask head gives
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """n reals and then their n fakes, in the same order."""
 
-    images: NDArray[np.uint8]  #: [2n, 128, 128, 3]
+    images: NDArray[np.uint8]  #: [2n, size, size, 3]
     labels: NDArray[np.float32]  #: [2n], 1 for a fake
-    masks: NDArray[np.float32]  #: [2n, 8, 8], the share of forgery; 0 for a real
+    masks: NDArray[np.float32]  #: [2n, size / 16, size / 16], the share of forgery; 0 for a real
 
 
 class Pool:
@@ -83,8 +83,8 @@ class Mixture:
 
 
 def _batch(real: Pixels, fake: Pixels, mask: NDArray[np.uint8]) -> Batch:
-    pairs, step = len(real), mask.shape[1] // MASK_SIDE
-    cells = mask.reshape(pairs, MASK_SIDE, step, MASK_SIDE, step)
+    pairs, side = len(real), mask.shape[1] // MASK_CELL
+    cells = mask.reshape(pairs, side, MASK_CELL, side, MASK_CELL)
     small = (cells.mean((2, 4)) / 255).astype(np.float32)
     return Batch(
         images=np.concatenate([real, fake]),

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fimq_training.fitting.pair_inputs import MASK_SIDE, Mixture
+from fimq_training.fitting.pair_inputs import Mixture
 
 MASK = 0.3  #: weight of the auxiliary mask loss
+CELL = 16  #: pixels of a crop in a cell of the mask head's map
 
 
 class PairTask:
@@ -28,7 +29,7 @@ class PairTask:
         smoothing: float,
         size: int = 128,
     ) -> None:
-        """`steps` make an epoch."""
+        """`steps` make an epoch; `size` of a crop, in pixels."""
         self.build, self.steps = build, steps
         self._mixture, self._smoothing, self._size = mixture, smoothing, size
 
@@ -48,7 +49,7 @@ class PairTask:
         signature = (
             tf.TensorSpec([None, self._size, self._size, 3], tf.uint8),
             tf.TensorSpec([None], tf.float32),
-            tf.TensorSpec([None, MASK_SIDE, MASK_SIDE], tf.float32),
+            tf.TensorSpec([None, self._size // CELL, self._size // CELL], tf.float32),
         )
         return tf.data.Dataset.from_generator(drawn, output_signature=signature).prefetch(4)
 

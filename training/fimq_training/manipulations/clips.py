@@ -17,9 +17,17 @@ from fimq_training.manipulations import degradations
 from fimq_training.manipulations.degradations import Degradation
 from fimq_training.manipulations.forgeries import KINDS
 from fimq_training.manipulations.landmarks import Pixels
-from fimq_training.manipulations.pairs import LEAST_CHANGE, PairMaker, central_box, forge, placed
+from fimq_training.manipulations.pairs import (
+    LEAST_CHANGE,
+    ROOM,
+    PairMaker,
+    central_box,
+    forge,
+    placed,
+    wider,
+)
 from fimq_training.manipulations.samples import SERVED, Sample, SampleSet
-from fimq_worker.vision.crops import crop_face
+from fimq_worker.vision.crops import CropRule, crop_face
 from fimq_worker.vision.picture import Picture
 
 FRAMES = 8  #: of a forged clip
@@ -29,7 +37,7 @@ ATTEMPTS = 4  #: at a forgery that changes enough
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The crops of one face through a clip, [frames, 128, 128, 3]."""
+    """The crops of one face through a clip, [frames, size, size, 3]."""
 
     crops: NDArray[np.uint8]
     person: str
@@ -48,8 +56,8 @@ class ClipPair:
 class ClipMaker:
     """Makes clips from the samples of held-out people."""
 
-    def __init__(self, samples: SampleSet, seed: int) -> None:
-        self._pairs = PairMaker(samples, seed)
+    def __init__(self, samples: SampleSet, seed: int, served: CropRule = SERVED) -> None:
+        self._pairs, self._served = PairMaker(samples, seed), served
         self._rng = self._pairs.rng
         self._numbers: dict[str, list[int]] = {}
         for number, sample in enumerate(samples.samples):
@@ -83,18 +91,23 @@ class ClipMaker:
         largest = 1.2 * float(np.median([sample.box.longer_side for sample in frames]))
         width = float(np.clip(np.exp(rng.uniform(np.log(90), np.log(300))), 70, largest))
         plan, seed = degradations.platform(width, rng), int(rng.integers(1 << 30))
+        room = wider(self._served) * ROOM
         forged = [
-            forge(placed(sample, width), kind, partner, np.random.default_rng(seed))
+            forge(placed(sample, width, room), kind, partner, np.random.default_rng(seed))
             for sample in frames
         ]
         if np.mean([forgery.change for forgery in forged]) < LEAST_CHANGE:
             return None
-        real = np.stack([_served(plan, forgery.real, width) for forgery in forged])
-        fake = np.stack([_served(plan, forgery.fake, width) for forgery in forged])
+        real = np.stack([self._crop(plan, forgery.real, width) for forgery in forged])
+        fake = np.stack([self._crop(plan, forgery.fake, width) for forgery in forged])
         person, source = frames[0].person, frames[0].source
         return ClipPair(
             Clip(real, person, source, "degraded"), Clip(fake, person, source, forged[0].name)
         )
+
+    def _crop(self, plan: Degradation, picture: Pixels, width: float) -> Pixels:
+        shown = plan.apply(picture)
+        return crop_face(Picture.from_rgb(shown), central_box(shown, width), self._served)
 
 
 def real_clips(samples: SampleSet) -> list[Clip]:
@@ -104,11 +117,6 @@ def real_clips(samples: SampleSet) -> list[Clip]:
         for source, frames in samples.by_source().items()
         if len(frames) >= LEAST_FRAMES
     ]
-
-
-def _served(plan: Degradation, picture: Pixels, width: float) -> Pixels:
-    shown = plan.apply(picture)
-    return crop_face(Picture.from_rgb(shown), central_box(shown, width), SERVED)
 
 
 def save_clips(clips: Sequence[Clip], path: Path) -> None:

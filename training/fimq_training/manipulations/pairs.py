@@ -19,16 +19,18 @@ from fimq_training.manipulations import degradations, forgeries
 from fimq_training.manipulations.forgeries import Face, Forgery
 from fimq_training.manipulations.landmarks import FIT, Pixels, carry
 from fimq_training.manipulations.masks import Mask
-from fimq_training.manipulations.samples import Sample, SampleSet
+from fimq_training.manipulations.samples import SERVED, Sample, SampleSet
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.crops import CropRule, crop_face
 from fimq_worker.vision.picture import Picture
 
-SIZE = 128  #: side of a crop in pixels
-MASK_SIZE = 16  #: side of a stored mask
+MASK_CELL = 8  #: pixels of a crop in one of a stored mask
+#: Of crops that are served at the house's scale; those of another one in proportion.
+SCALES = (1.20, 1.42)  #: of fitted crops: boxes are never exact
 ROOM = 1.72  #: side of the canvas over the width of the face
 LEAST_CHANGE = 2.0  #: grey levels inside the mask, before the degradations
 LEAST_SEEN = 1.6  #: grey levels inside the mask, in the crops
+LEAST_SHARE = 60 / 128**2  #: of a crop that is forged
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Pair:
 
     real: Pixels
     fake: Pixels
-    mask: NDArray[np.uint8]  #: where, 16 x 16, 255 where the forgery is whole
+    mask: NDArray[np.uint8]  #: where, an eighth of the crop's side, 255 where it is whole
     name: str  #: kind and region
     person: str
     source: str  #: file of the sample, as `Sample.source`
@@ -45,22 +47,23 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Drawing:
     """How pairs are drawn."""
 
     kinds: tuple[float, float, float] = (0.55, 0.25, 0.20)  #: self-blend, swap, reenactment
     camera: float = 0.5  #: share of pictures that went through a camera plan first
     face_width: tuple[float, float] = (90, 320)  #: pixels, drawn evenly in its logarithm
+    crop: CropRule = SERVED  #: how serving will cut
 
 
 class PairMaker:
     """Draws pairs from a set of samples. The seed decides every one of them."""
 
     def __init__(
-        self, samples: SampleSet, seed: int | Sequence[int], recipe: Recipe | None = None
+        self, samples: SampleSet, seed: int | Sequence[int], drawing: Drawing | None = None
     ) -> None:
         self.rng: Generator = np.random.default_rng(seed)
-        self._samples, self._recipe = samples, recipe or Recipe()
+        self._samples, self._drawing = samples, drawing or Drawing()
         self._shapes = _shapes(samples)
         numbers: dict[str, list[int]] = {}
         for number, sample in enumerate(samples.samples):
@@ -97,10 +100,10 @@ class PairMaker:
         rng, number = self.rng, self.draw()
         sample = self._samples[number]
         face = self._canvas(sample)
-        if rng.random() < self._recipe.camera:
+        if rng.random() < self._drawing.camera:
             shot = degradations.camera(face.width, rng).apply(face.pixels)
             face = Face(shot, face.points, face.width)
-        kind = forgeries.KINDS[int(rng.choice(3, p=self._recipe.kinds))]
+        kind = forgeries.KINDS[int(rng.choice(3, p=self._drawing.kinds))]
         partner = self.partner(number, kind)
         if partner is None:
             return None
@@ -117,11 +120,12 @@ class PairMaker:
         plan = degradations.platform(width, rng)
         real, fake = plan.apply(real), plan.apply(fake)
         box = central_box(real, width, rng.normal(0, 0.03 * width, 2))
-        rule = CropRule(scale=float(rng.uniform(1.20, 1.42)), size=SIZE)
+        served = self._drawing.crop
+        rule = CropRule(scale=wider(served) * float(rng.uniform(*SCALES)), size=served.size)
         pair = Pair(
             real=crop_face(Picture.from_rgb(real), box, rule),
             fake=crop_face(Picture.from_rgb(fake), box, rule),
-            mask=_crop_mask(mask, box, rule.scale),
+            mask=_crop_mask(mask, box, CropRule(rule.scale, rule.size // MASK_CELL)),
             name=forgery.name,
             person=sample.person,
             source=sample.source,
@@ -132,10 +136,11 @@ class PairMaker:
     def _canvas(self, sample: Sample) -> Face:
         """The sample turned, squeezed and scaled, its face in the middle of a square."""
         rng, longer = self.rng, sample.box.longer_side
-        drawn = float(np.exp(rng.uniform(*np.log(self._recipe.face_width))))
+        drawn = float(np.exp(rng.uniform(*np.log(self._drawing.face_width))))
         width = float(np.clip(drawn, 70, 1.35 * longer))
         squeeze = float(np.exp(rng.normal(0, 0.03)))
-        return placed(sample, width, degrees=float(rng.normal(0, 5)), squeeze=squeeze)
+        room = wider(self._drawing.crop) * ROOM
+        return placed(sample, width, room, degrees=float(rng.normal(0, 5)), squeeze=squeeze)
 
 
 def forge(face: Face, kind: str, partner: Sample, rng: Generator) -> Forgery:
@@ -148,15 +153,17 @@ def forge(face: Face, kind: str, partner: Sample, rng: Generator) -> Forgery:
     return forgeries.reenact(face, partner.points, rng)
 
 
-def placed(sample: Sample, width: float, *, degrees: float = 0.0, squeeze: float = 1.0) -> Face:
-    """The face of a sample `width` pixels wide, in the middle of a square canvas."""
+def placed(
+    sample: Sample, width: float, room: float, *, degrees: float = 0.0, squeeze: float = 1.0
+) -> Face:
+    """The face of a sample `width` pixels wide, in the middle of a square `room` times as wide."""
     pixels, points, centre = sample.pixels, sample.points, np.array(sample.box.centre)
     scale = width / sample.box.longer_side
     if scale < 0.7:  # a warp alone would skip pixels
         size = (max(2, round(pixels.shape[1] * scale)), max(2, round(pixels.shape[0] * scale)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
         points, centre, scale = points * np.float32(scale), centre * scale, 1.0
-    side = even(width * ROOM)
+    side = even(width * room)
     turn = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), degrees, scale)
     turn = np.diag([squeeze, 1 / squeeze]) @ turn
     turn[:, 2] += side / 2 - turn @ [centre[0], centre[1], 1]
@@ -170,6 +177,11 @@ def placed(sample: Sample, width: float, *, degrees: float = 0.0, squeeze: float
     return Face(np.asarray(warped, np.uint8), carry(points, turn), width)
 
 
+def wider(crop: CropRule) -> float:
+    """How much more than at the house's scale a crop shows."""
+    return crop.scale / SERVED.scale
+
+
 def central_box(picture: Pixels, width: float, shift: NDArray[np.float64] | None = None) -> Box:
     """The box of a face in the middle of its canvas."""
     x, y = (0.0, 0.0) if shift is None else (float(shift[0]), float(shift[1]))
@@ -177,7 +189,15 @@ def central_box(picture: Pixels, width: float, shift: NDArray[np.float64] | None
     return Box(left, top, width, width)
 
 
-def write_shard(samples: SampleSet, folder: Path, *, seed: int, first: int, count: int) -> None:
+def write_shard(
+    samples: SampleSet,
+    folder: Path,
+    *,
+    seed: int,
+    first: int,
+    count: int,
+    drawing: Drawing | None = None,
+) -> None:
     """Write pairs first to first + count of a pool, whole or not at all.
 
     Each shard has a seed of its own, so that shards can be made in any order, by anybody.
@@ -185,7 +205,7 @@ def write_shard(samples: SampleSet, folder: Path, *, seed: int, first: int, coun
     path = folder / f"{first:06d}.npz"
     if path.exists():
         return
-    maker = PairMaker(samples, (seed, first))
+    maker = PairMaker(samples, (seed, first), drawing)
     drawn = [maker.pair() for _ in range(count)]
     parts = ("real", "fake", "mask", "name", "person")
     write_arrays(path, {name: np.array([getattr(p, name) for p in drawn]) for name in parts})
@@ -201,15 +221,16 @@ def _resized(picture: Pixels, side: int) -> Pixels:
     return np.asarray(cv2.resize(picture, (side, side), interpolation=way), np.uint8)
 
 
-def _crop_mask(mask: Mask, box: Box, scale: float) -> NDArray[np.uint8]:
+def _crop_mask(mask: Mask, box: Box, rule: CropRule) -> NDArray[np.uint8]:
     grey = (mask * 255).astype(np.uint8)
     picture = Picture.from_rgb(np.repeat(grey[..., None], 3, axis=2))
-    return crop_face(picture, box, CropRule(scale=scale, size=MASK_SIZE))[..., 0]
+    return crop_face(picture, box, rule)[..., 0]
 
 
 def _is_seen(pair: Pair) -> bool:
-    inside = np.asarray(cv2.resize(pair.mask, (SIZE, SIZE))) > 25
-    if int(inside.sum()) < 60:
+    side = pair.real.shape[0]
+    inside = np.asarray(cv2.resize(pair.mask, (side, side))) > 25
+    if inside.mean() < LEAST_SHARE:
         return False
     return bool(np.abs(pair.fake[inside].astype(np.int16) - pair.real[inside]).mean() >= LEAST_SEEN)
 

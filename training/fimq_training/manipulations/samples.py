@@ -26,7 +26,7 @@ CONTEXT = 2.3  #: side of a sample over the longer side of the face
 LARGEST = 460  #: side of a sample in pixels
 SMALLEST_FACE = 48  #: in pixels of the displayed picture, as serving has it
 LEAST_MESH_SCORE = 0.7
-SERVED = CropRule(scale=1.3, size=128)  #: the crop that the model is served
+SERVED = CropRule(scale=1.3, size=128)  #: how serving cuts, unless a recipe says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,8 @@ class SampleSet:
 class SampleReader:
     """Reads samples from files: the largest face of a picture or of each frame."""
 
-    def __init__(self, finder: FaceFinder, meshes: MeshReader) -> None:
-        self._finder, self._meshes = finder, meshes
+    def __init__(self, finder: FaceFinder, meshes: MeshReader, served: CropRule = SERVED) -> None:
+        self._finder, self._meshes, self._served = finder, meshes, served
 
     def portraits(self, entries: Iterable[Entry]) -> Iterator[Sample]:
         """One sample of each portrait that shows a face."""
@@ -158,7 +158,7 @@ class SampleReader:
                 face.box.width * scale,
                 face.box.height * scale,
             ),
-            served=crop_face(picture, face.box, SERVED),
+            served=crop_face(picture, face.box, self._served),
             person=entry.people[0],
             source=f"{entry.folder}/{entry.path.name}",
         )

@@ -82,6 +82,7 @@ class PairsPart(_Part):
 
     kind: Literal["pairs"]
     steps: int = Field(ge=1)  #: that make an epoch
+    context: float = Field(default=1.3, ge=1, le=2)  #: side of a crop over that of the face
     portraits: PoolPart
     clips: PoolPart
     branches: BranchesPart | None = None
@@ -100,6 +101,14 @@ class Recipe(_Part):
     data: CropsPart | MatchedPart | PairsPart = Field(discriminator="kind")
     alterations: Alterations = Alterations()
     fit: Plan
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if isinstance(self.data, PairsPart) and self.network.size % 16:
+            raise ValueError(
+                "pairs have masks of 16 pixels a cell: network.size must be a multiple"
+            )
+        return self
 
     @classmethod
     def read(cls, path: Path) -> Self:
