@@ -10,7 +10,7 @@ from typing import Any
 
 from fimq_worker.child.client import ChildPool, DecodeChild, setup_of
 from fimq_worker.command import worker
-from fimq_worker.steps.analysis import Analyst
+from fimq_worker.steps.footage import Footage
 
 _CHAOS: ContextVar[str] = ContextVar("chaos", default="")
 #: A hanging child is not waited for as long as a real one.
@@ -18,7 +18,7 @@ _FLOOR_S = 1.5
 
 
 def main() -> None:
-    borrow, video = ChildPool.borrow, Analyst._video
+    borrow, video = ChildPool.borrow, Footage.opened
 
     @contextmanager
     def borrow_chaos(pool: ChildPool) -> Iterator[DecodeChild]:
@@ -31,17 +31,17 @@ def main() -> None:
             yield child
 
     @contextmanager
-    def video_with_chaos(analyst: Analyst, held: Any) -> Iterator[Any]:
+    def video_with_chaos(footage: Footage, held: Any) -> Iterator[Any]:
         name = held.claim.name.partition(".")[0]
         token = _CHAOS.set(name if name in {"crash", "hang", "spin", "allocate"} else "")
         try:
-            with video(analyst, held) as opened:
+            with video(footage, held) as opened:
                 yield opened
         finally:
             _CHAOS.reset(token)
 
     ChildPool.borrow = borrow_chaos  # type: ignore[method-assign]
-    Analyst._video = video_with_chaos  # type: ignore[method-assign]
+    Footage.opened = video_with_chaos  # type: ignore[method-assign]
     worker.main(prog_name="fimq worker", standalone_mode=False)
 
 

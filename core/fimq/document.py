@@ -7,10 +7,12 @@ A missing score is null, never 0.
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import datetime
 from importlib import resources
 from typing import Any
 
+from fimq.cuts import CutReport
 from fimq.errors import FimqError
 from fimq.ledger.reading import JobRecord, Progress
 
@@ -64,6 +66,7 @@ def job_document(record: JobRecord, progress: Progress | None = None) -> dict[st
         "model": None,
         "policy": None,
         "sampling": job.options.get("sampling"),
+        "cut": _cut(job.options["cut"], record.cut) if job.cuts else None,
         "runtime": None,
         "versions": None,
         "notes": [],
@@ -107,6 +110,15 @@ def schema(name: str) -> dict[str, Any]:
     text = resources.files("fimq").joinpath("schemas", f"{name}.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
+
+
+def _cut(asked: dict[str, Any], report: CutReport | None) -> dict[str, Any]:
+    """How crops are cut and, once they are, what came of it."""
+    made = dict.fromkeys(field.name for field in fields(CutReport))
+    if report is not None:
+        made |= report.document
+    bundle = {name: made.pop(name) for name in ("key", "sha256", "bytes")}
+    return {**asked, **made, "bundle": bundle if report else None}
 
 
 def _error(code: str | None, detail: str | None) -> dict[str, Any]:

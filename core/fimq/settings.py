@@ -27,9 +27,11 @@ from fimq import addresses
 from fimq.errors import UsageError
 
 PREFIX = "FIMQ_"
-Lane = Literal["urgent", "standard", "archive"]
+Lane = Literal["urgent", "standard", "archive", "training"]
 #: Lanes in the order in which workers serve them.
 LANES: tuple[Lane, ...] = get_args(Lane)
+#: Those of videos to be judged; in the last one crops are cut.
+JUDGING_LANES = LANES[:-1]
 #: What may compute scores; a test holds it to what the worker can load.
 RuntimeName = Literal[
     "auto", "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "openvino", "onnxruntime"

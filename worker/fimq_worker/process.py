@@ -40,6 +40,7 @@ from fimq_worker.loading import Loading, StoppedEarly
 from fimq_worker.measures import Measures
 from fimq_worker.reach import Reach
 from fimq_worker.steps.analysis import Analyst
+from fimq_worker.steps.cutter import faces_of
 from fimq_worker.steps.runner import StepRunner
 from fimq_worker.sweeper import Sweeper
 
@@ -252,4 +253,5 @@ def _facts(settings: Settings, analyst: Analyst, *, starting: bool) -> dict[str,
         "python": platform.python_version(),
         "runtime": settings.runtime,
         "models": analyst.classifiers.facts(),
+        "faces": faces_of(settings),
     }

@@ -71,6 +71,8 @@ def _print(rows: list[reading.Listed]) -> None:
         outcome = words.OUTCOMES.get(said, said) + (
             f" [{row.error_code}]" if row.error_code else ""
         )
+        if row.crops is not None:
+            outcome = f"crops cut: {words.counted(row.crops, 'face')}"
         table.add_row(
             short(row.job_id),
             f"{row.created_at:%m-%d %H:%M}",

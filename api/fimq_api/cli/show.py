@@ -45,6 +45,9 @@ def show(job: str, *, as_json: bool) -> None:
     if document["state"] != "done":
         print_verdict(document)
         return
+    if document["cut"]:
+        _print_cut(document)
+        return
     _print(document, samples, faces, tracks)
 
 
@@ -87,6 +90,27 @@ def _print(
     for note in document["notes"]:
         _paragraph(console, "note", note)
     _paragraph(console, "limits", LIMITS)
+
+
+def _print_cut(document: dict[str, Any]) -> None:
+    """A job that judges nothing."""
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    cut, bundle = document["cut"], document["cut"]["bundle"]
+    console.print(document["name"].ljust(48) + words.outcome(document), markup=False)
+    console.print(_facts(document), markup=False)
+    _paragraph(console, "cut", words.crops(cut))
+    _paragraph(
+        console,
+        "means",
+        "The faces were cut for training. Nothing was judged: there is no verdict and no score.",
+    )
+    _paragraph(
+        console,
+        "how",
+        f"{cut['size']}x{cut['size']} pixels, {cut['scale']:g} times the face, "
+        + ("the largest face of a frame" if cut["largest"] else "every face of a frame"),
+    )
+    _paragraph(console, "bundle", f"{bundle['bytes']:,} bytes, sha256 {bundle['sha256'][:12]}…")
 
 
 def _facts(document: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from fimq.ledger.submission import Request, Submitted
 from fimq.ledger.submission import submit as submit_content
 from fimq.models import face_models
 from fimq.policy.rules import find_policy
-from fimq.settings import LANES
+from fimq.settings import JUDGING_LANES
 from fimq_api.cli import words
 from fimq_api.cli.house import House, open_house
 from fimq_api.cli.main import print_error
@@ -29,7 +29,9 @@ from fimq_api.cli.waiting import WaitTimedOut, let_go, wait
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--wait", "waits", is_flag=True, help="Wait, and print the verdicts.")
 @json_option
-@click.option("--lane", type=click.Choice(LANES), default="standard", help="urgent goes first.")
+@click.option(
+    "--lane", type=click.Choice(JUDGING_LANES), default="standard", help="urgent goes first."
+)
 @click.option("--every", type=click.IntRange(min=1), help="Sample every Nth frame.")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Samples a second.")
 @click.option("--keyframes", is_flag=True, help="Sample the key frames.")

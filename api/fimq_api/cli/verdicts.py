@@ -32,10 +32,16 @@ def print_verdict(document: dict[str, Any]) -> None:
             Text(f"{document['name']}: failed: {error['message']}  [{error['code']}]", style="red")
         )
         hint = error["hint"] or ""
-        console.print(f"  {hint}  Then: fimq retry {tag}".rstrip(), markup=False)
+        again = "" if document["cut"] else f"  Then: fimq retry {tag}"
+        console.print(f"  {hint}{again}".rstrip(), markup=False)
         return
     if document["state"] != "done":
         console.print(f"{document['name']}: {document['state']}", markup=False)
+        return
+    if document["cut"]:
+        console.print(f"crops cut: {words.crops(document['cut'])}", markup=False)
+        console.print("  it judges nothing, and has no verdict", markup=False)
+        console.print(f"  fimq show {tag}", markup=False)
         return
     line = Text(words.outcome(document), style=words.colour(document))
     if document["score"] is not None:
@@ -83,6 +89,8 @@ def print_table(documents: list[dict[str, Any]]) -> None:
         )
         console.print(line)
         why = ": ".join(filter(None, (words.reason(document), words.suspect(document))))
+        if document["cut"] and document["state"] == "done":
+            why = words.crops(document["cut"])
         console.print(f"  {words.tag(document)}  {why}".rstrip(), markup=False, style="dim")
     for note in sorted({note for document in documents for note in document["notes"]}):
         click.echo(f"note: {note}")

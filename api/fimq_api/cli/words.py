@@ -55,6 +55,8 @@ def outcome(document: dict[str, Any]) -> str:
     """The outcome, or the state of a job without one, in words."""
     if document["state"] != "done":
         return str(document["state"])
+    if document["cut"]:
+        return "crops cut"
     return OUTCOMES[document["outcome"]]
 
 
@@ -72,6 +74,16 @@ def reason(document: dict[str, Any]) -> str:
         limits = document["model"]["thresholds"]
         text += f" {score(limits['high_recall'])} and {score(limits['high_precision'])}"
     return text
+
+
+def crops(cut: dict[str, Any]) -> str:
+    """What came of a job that cuts crops: `12 faces in 30 samples`."""
+    return f"{counted(cut['crops'], 'face')} in {counted(cut['samples'], 'sample')}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 face`, `1,200 faces`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def score(value: float | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fimq.errors.analysis import (
     AnalysisError,
+    BundleDamaged,
     DecodeFailed,
     DecoderCrash,
     DecoderMemory,
@@ -78,8 +79,10 @@ from fimq.errors.services import (
     LedgerOutdated,
     LedgerUnreachable,
     MachineUnfit,
+    ScratchUnusable,
     ServiceError,
     StoreUnusable,
+    WorkersDiffer,
 )
 from fimq.errors.training import (
     ArraysDamaged,
@@ -90,6 +93,7 @@ from fimq.errors.training import (
     CropsDamaged,
     CropsDiffer,
     CropsMissing,
+    CutCancelled,
     DatasetIncomplete,
     DatasetInvalid,
     DatasetMissing,
@@ -103,6 +107,7 @@ from fimq.errors.training import (
     JudgingFailed,
     LabelsUnfit,
     LossNotFinite,
+    NobodyCuts,
     OriginalsMissing,
     PairsMissing,
     PairsTell,
@@ -129,6 +134,7 @@ __all__ = [
     "AnalysisError",
     "ArraysDamaged",
     "BrokerUnreachable",
+    "BundleDamaged",
     "CacheUnusable",
     "CalibrationImpossible",
     "CalibrationMissing",
@@ -137,6 +143,7 @@ __all__ = [
     "CropsDamaged",
     "CropsDiffer",
     "CropsMissing",
+    "CutCancelled",
     "DatasetIncomplete",
     "DatasetInvalid",
     "DatasetMissing",
@@ -183,6 +190,7 @@ __all__ = [
     "ModelInvalid",
     "ModelMissing",
     "NoVideoStream",
+    "NobodyCuts",
     "NotAFile",
     "NotAVideo",
     "NotFound",
@@ -202,6 +210,7 @@ __all__ = [
     "RuntimeMissing",
     "RuntimeNotInstalled",
     "RuntimeUnusable",
+    "ScratchUnusable",
     "ServiceError",
     "SideEmpty",
     "SplitDamaged",
@@ -228,5 +237,6 @@ __all__ = [
     "WorkerAmbiguous",
     "WorkerLost",
     "WorkerNotFound",
+    "WorkersDiffer",
     "WrongState",
 ]

@@ -99,6 +99,14 @@ class StoreChanged(AnalysisError):
     hint = "Submit it again; look for what writes to the store."
 
 
+class BundleDamaged(AnalysisError):
+    """The bundle of crops in the store is not whole."""
+
+    code = "bundle_damaged"
+    hint = "Give the same command again: its crops are cut again."
+    final = False
+
+
 class WorkerLost(AnalysisError):
     """Workers were lost again and again while they judged this video."""
 

@@ -28,6 +28,20 @@ class CacheUnusable(ServiceError):
     hint = "Free space there, lower FIMQ_CACHE_BYTES, or set FIMQ_CACHE_DIR."
 
 
+class ScratchUnusable(ServiceError):
+    """The worker's folder of temporary files cannot be used."""
+
+    code = "scratch_unusable"
+    hint = "Free space there, or set TMPDIR for the worker."
+
+
+class WorkersDiffer(ServiceError):
+    """A worker would cut other crops: it has other settings for faces."""
+
+    code = "workers_differ"
+    hint = "Give all workers, and who asks, one FIMQ_MIN_FACE, FIMQ_MAX_FACES, FIMQ_FACE_FINDER."
+
+
 class BrokerUnreachable(ServiceError):
     """The queue cannot be reached."""
 

@@ -282,6 +282,22 @@ class PrepareRunning(TrainingError):
     exit_status = 2
 
 
+class NobodyCuts(TrainingError):
+    """No live worker hears the lane `training`."""
+
+    code = "nobody_cuts"
+    hint = "Start one: fimq worker --lanes training; or cut here: leave out --queue."
+    exit_status = 5
+
+
+class CutCancelled(TrainingError):
+    """Its job was cancelled or deleted."""
+
+    code = "cut_cancelled"
+    hint = "Give the same command again: the file is asked for again."
+    final = False
+
+
 class CalibrationMissing(TrainingError):
     """The model was not calibrated."""
 

@@ -217,9 +217,9 @@ def let_go(ledger: Ledger, held: Claim) -> None:
 
 
 def record_plan(
-    ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int, *, package_sha256: str
+    ledger: Ledger, held: Claim, probe: dict[str, Any], samples: int, *, package_sha256: str | None
 ) -> bool:
-    """Write what the probe found, how many samples are planned, and the model that judges.
+    """Write what the probe found, how many samples are planned, and the model that judges, if any.
 
     Every segment is judged by that model, whatever is promoted meanwhile. A plan that is made
     again may choose another: nothing was judged yet. False: the claim was lost.

@@ -1,4 +1,4 @@
-"""Deletion: a job and what it wrote leave the ledger, and its video when nobody needs it."""
+"""Deletion: a job and what it made leave the installation, and its video when nobody needs it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fimq.errors import JobNotFound, WrongState
 from fimq.identifiers import short
-from fimq.ledger import contents
+from fimq.ledger import contents, cutting
 from fimq.ledger.clock import now
 from fimq.ledger.database import Ledger
 from fimq.ledger.locks import lock_content, lock_job, lock_steps, lock_video
@@ -26,7 +26,7 @@ def delete(ledger: Ledger, job_id: str, *, remove: Callable[[str], None]) -> str
     `remove` gets the video's store key inside the transaction: a submit of the same bytes
     waits for it and then looks whether they are still there, and where it fails the job
     stays, to be deleted again. So no job is left without its bytes, and no bytes without a
-    job that tells of them.
+    job that tells of them. The same goes for the job's bundle of crops.
 
     The video's row stays, marked as purged, so that its hash can still be accounted for.
     Where other jobs took the verdict over, the oldest of them keeps what it was made from.
@@ -49,11 +49,15 @@ def delete(ledger: Ledger, job_id: str, *, remove: Callable[[str], None]) -> str
         if job.state not in JOB_ENDED:
             raise WrongState(f"{job.name} is {job.state}; first: fimq cancel {short(job.id)}")
         lock_steps(session, Step.job_id == job_id)
+        bundle = cutting.report_of(session, job_id)
         _bequeath(session, job_id)
         for table in (Face, Sample, Track, VerdictRow, Event, Step):
             session.execute(delete_rows(table).where(table.job_id == job_id))
         session.execute(update(Job).where(Job.superseded_by == job_id).values(superseded_by=None))
         session.execute(delete_rows(Job).where(Job.id == job_id))
+        if bundle is not None:
+            # It names its job, so that it is nobody else's.
+            remove(bundle.key)
         others = session.scalar(
             select(func.count()).select_from(Job).where(Job.video_id == job.video_id)
         )

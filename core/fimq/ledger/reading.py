@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
+from fimq.cuts import CutReport
 from fimq.errors import JobAmbiguous, JobNotFound
 from fimq.identifiers import id_range, short
+from fimq.ledger import cutting
 from fimq.ledger.clock import now
-from fimq.ledger.states import JOB_ENDED, JobState, StepState
+from fimq.ledger.states import JOB_ENDED, JobState, StepKind, StepState
 from fimq.ledger.tables import Face, Job, Sample, Step, Track, VerdictRow, Video
 
 
@@ -88,6 +90,7 @@ class Listed:
     outcome: str | None
     reason: str | None
     score: float | None
+    crops: int | None  #: of a job that cuts them and judges nothing, once it is done
     error_code: str | None
     created_at: datetime
     ended_at: datetime | None
@@ -103,8 +106,9 @@ def list_jobs(
     if code is not None:
         where.append(Job.error_code == code)
     rows = session.execute(
-        select(Job, VerdictRow)
+        select(Job, VerdictRow, Step.report)
         .outerjoin(VerdictRow, VerdictRow.job_id == Job.id)
+        .outerjoin(Step, and_(Step.job_id == Job.id, Step.kind == StepKind.CUT))
         .where(*where)
         .order_by(Job.id.desc())
         .limit(limit)
@@ -118,11 +122,12 @@ def list_jobs(
             outcome=verdict.outcome if verdict else None,
             reason=verdict.reason if verdict else None,
             score=verdict.score if verdict else None,
+            crops=cut["crops"] if cut else None,
             error_code=job.error_code,
             created_at=job.created_at,
             ended_at=job.ended_at,
         )
-        for job, verdict in rows
+        for job, verdict, cut in rows
     ]
 
 
@@ -146,6 +151,7 @@ class JobRecord:
     video: Video
     verdict: VerdictRow | None
     tracks: list[Track]  #: those with the highest scores, at most `MOST_TRACKS`
+    cut: CutReport | None = None  #: what came of it, where it cuts crops
 
 
 #: Tracks that a job's document names; a crowd has thousands.
@@ -168,7 +174,11 @@ def record(session: Session, job_id: str) -> JobRecord:
         .limit(MOST_TRACKS)
     ).all()
     return JobRecord(
-        job, session.get_one(Video, job.video_id), session.get(VerdictRow, job_id), list(tracks)
+        job,
+        session.get_one(Video, job.video_id),
+        session.get(VerdictRow, job_id),
+        list(tracks),
+        cutting.report_of(session, job_id) if job.cuts else None,
     )
 
 
@@ -229,8 +239,9 @@ def held_steps(session: Session, job_id: str) -> int:
 
 
 def retryable(session: Session, *, code: str | None = None) -> list[str]:
-    """Failed jobs that were not retried yet, oldest first."""
-    where = [Job.state == JobState.FAILED, Job.superseded_by.is_(None)]
+    """Failed jobs that were not retried yet, oldest first; none that cuts crops."""
+    cuts = select(Step.id).where(Step.job_id == Job.id, Step.kind == StepKind.CUT).exists()
+    where = [Job.state == JobState.FAILED, Job.superseded_by.is_(None), ~cuts]
     if code is not None:
         where.append(Job.error_code == code)
     return list(session.scalars(select(Job.id).where(*where).order_by(Job.id)))

@@ -35,6 +35,7 @@ class StepKind(StrEnum):
     PLAN = "plan"
     SEGMENT = "segment"
     FINISH = "finish"
+    CUT = "cut"
 
 
 #: A job that ended never changes again; `retry` makes another job.

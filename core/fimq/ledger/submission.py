@@ -1,4 +1,4 @@
-"""Submission: a request becomes a video row, a job row and its plan step, in one transaction.
+"""Submission: a request becomes a video row, a job row and its first step, in one transaction.
 
 Idempotent: the same key with the same request gives the same job; the same content gives
 the same video; and where the newest verdict of the same model, policy and sampling is known,
@@ -17,6 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from fimq.cuts import Cut
 from fimq.errors import (
     DeletedMeanwhile,
     IdempotencyConflict,
@@ -61,6 +62,8 @@ class Request:
     external_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     rescan: bool = False
+    #: judge nothing: cut crops, in this way
+    cut: Cut | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -69,6 +72,7 @@ class Request:
             "sampling": self.sampling,
             "min_samples": self.min_samples,
             "tags": dict(self.tags),
+            **({"cut": self.cut.options} if self.cut else {}),
         }
 
     def digest(self, sha256: str) -> str:
@@ -77,6 +81,8 @@ class Request:
         # caller asked for. The names are those that keys of earlier releases were hashed with.
         asked = {**asdict(self), "model_sha256": None, "policy_version": None, "sha256": sha256}
         del asked["package_sha256"]
+        if self.cut is None:
+            del asked["cut"]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -86,7 +92,7 @@ class Submitted:
 
     job_id: str
     created: bool  #: False: this idempotency key had it already
-    step_id: str | None  #: the plan step to ring for; None where nothing is left to do
+    step_id: str | None  #: the first step, to ring for; None where nothing is left to do
     reused_from: str | None = None  #: the job whose verdict was taken over
 
 
@@ -182,18 +188,24 @@ def _submit(
     )
     session.add(job)
     session.flush()
-    if not request.rescan and (verdict := _known_verdict(session, job, request)) is not None:
+    judges = request.cut is None
+    if (
+        judges
+        and not request.rescan
+        and (verdict := _known_verdict(session, job, request)) is not None
+    ):
         _take_over(session, job, verdict)
         return Submitted(job.id, created=True, step_id=None, reused_from=verdict.job_id)
-    return Submitted(job.id, created=True, step_id=_add_plan(session, job))
+    kind = StepKind.PLAN if judges else StepKind.CUT
+    return Submitted(job.id, created=True, step_id=_add_step(session, job, kind))
 
 
 def _by_key(session: Session, tenant: str, key: str) -> Job | None:
     return session.scalar(select(Job).where(Job.tenant == tenant, Job.idempotency_key == key))
 
 
-def _add_plan(session: Session, job: Job) -> str:
-    step = Step(id=new_id(), tenant=job.tenant, job_id=job.id, kind=StepKind.PLAN, lane=job.lane)
+def _add_step(session: Session, job: Job, kind: StepKind) -> str:
+    step = Step(id=new_id(), tenant=job.tenant, job_id=job.id, kind=kind, lane=job.lane)
     session.add(step)
     session.flush()
     return step.id
@@ -260,7 +272,7 @@ def retry(ledger: Ledger, job_id: str) -> Submitted:
 
     Raises:
         JobNotFound: no such job.
-        WrongState: the job did not fail and was not cancelled, or was retried before.
+        WrongState: the job did not fail and was not cancelled, was retried before, or cuts crops.
     """
     with ledger.write() as session:
         old = session.get(Job, job_id, with_for_update={"key_share": True})
@@ -268,6 +280,8 @@ def retry(ledger: Ledger, job_id: str) -> Submitted:
             raise JobNotFound
         if old.state not in {JobState.FAILED, JobState.CANCELLED}:
             raise WrongState(f"the job is {old.state}; only a failed or cancelled one is retried")
+        if old.cuts:
+            raise WrongState("it cuts crops; who asked for them asks again: fimq train prepare")
         if old.superseded_by is not None:
             raise WrongState(f"the job was retried already, as {old.superseded_by}")
         job = Job(
@@ -285,4 +299,4 @@ def retry(ledger: Ledger, job_id: str) -> Submitted:
         session.add(job)
         session.flush()
         old.superseded_by = job.id
-        return Submitted(job.id, created=True, step_id=_add_plan(session, job))
+        return Submitted(job.id, created=True, step_id=_add_step(session, job, StepKind.PLAN))

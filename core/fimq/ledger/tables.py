@@ -79,7 +79,7 @@ class Video(Table):
 
 
 class Job(Table):
-    """One request to judge one video."""
+    """One request to judge one video, or to cut the faces of one."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -112,6 +112,11 @@ class Job(Table):
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     superseded_by: Mapped[str | None] = mapped_column(String(36))
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it judges nothing and cuts crops: no model, no policy, no verdict."""
+        return "cut" in self.options
 
 
 class Step(Table):

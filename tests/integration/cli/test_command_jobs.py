@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fimq.cuts import LANE, Cut, CutReport
 from fimq.errors import Truncated
-from fimq.ledger import claims, completion, submission
+from fimq.ledger import claims, completion, cutting, submission
 from fimq.ledger.database import Ledger
 from fimq.ledger.submission import Content, Request
 from fimq_api.cli import watch
@@ -92,6 +93,28 @@ def test_times_in_json_have_one_form(ledger, run) -> None:
 def test_a_name_is_printed_as_it_is(ledger, run) -> None:
     made = submission.submit(ledger, VIDEO, Request())
     assert VIDEO.name in run("show", made.job_id)[1]
+
+
+def test_a_job_that_cuts_crops_says_so(ledger, run) -> None:
+    request = Request(lane=LANE, model="", policy="", cut=Cut())
+    made = submission.submit(ledger, VIDEO, request)
+    held = claims.claim(ledger, made.step_id or "", "w", 30)
+    assert held
+    assert json.loads(run("show", made.job_id, "--json")[1])["cut"]["crops"] is None
+    assert f"{VIDEO.name}: running" in run("show", made.job_id)[1]
+    report = CutReport("bb/bb/b", "b" * 64, 2048, 30, 12, "h264", still=False, fimq="0.1.0")
+    cutting.complete_cut(ledger, held, report)
+    out = run("show", made.job_id)[1]
+    assert "12 faces in 30 samples" in out
+    assert "there is no verdict and no score" in " ".join(out.split())
+    assert "crops cut: 12 faces" in run("list")[1]
+    assert json.loads(run("list", "--json")[1])["outcome"] is None
+    assert "crops cut: 12 faces in 30 samples" in run("watch", made.job_id)[1]
+    failed(ledger)
+    table = run("watch", "--json", made.job_id)[1]
+    assert json.loads(table)["cut"]["bundle"]["bytes"] == 2048
+    status, _, err = run("retry", made.job_id)
+    assert (status, "[wrong_state]" in err) == (2, True)
 
 
 def test_who_watches_may_let_go_of_the_terminal_and_not_of_the_job(

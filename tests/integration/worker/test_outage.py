@@ -22,7 +22,7 @@ from fimq.store.base import open_store
 from fimq_worker.holding import Held, Holding, Stopped
 from fimq_worker.measures import Measures
 from fimq_worker.reach import Reach
-from fimq_worker.steps import analysis
+from fimq_worker.steps import analysis, headway
 from fimq_worker.steps.analysis import Analyst
 from fimq_worker.steps.persistence import Persistence
 from fimq_worker.steps.runner import StepRunner
@@ -102,7 +102,7 @@ def test_a_restart_in_the_middle_of_each_step_costs_none_of_them(
 
     add = analysis._Rows.add
     monkeypatch.setattr(analysis._Rows, "add", down)
-    monkeypatch.setattr(analysis, "_PROGRESS_S", 0.0)
+    monkeypatch.setattr(headway, "PROGRESS_S", 0.0)
     up_again("complete_segment")
     bell = Bell()
     holding = holding_of(ledger)

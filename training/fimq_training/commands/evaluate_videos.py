@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fimq.errors import LabelsUnfit, UsageError
-from fimq.settings import LANES
+from fimq.settings import JUDGING_LANES
 from fimq_training.commands import installed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _NAMED = 50  #: videos without a label, one a line
 @click.option("--documents", type=FILE, help="Job documents that exist already; judges nothing.")
 @click.option("--model", help="Model that judges; the promoted one if left out.")
 @click.option(
-    "--lane", type=click.Choice(LANES), default="archive", show_default=True, help="Queue."
+    "--lane", type=click.Choice(JUDGING_LANES), default="archive", show_default=True, help="Queue."
 )
 @click.option("--rescan", is_flag=True, help="Judge again, though verdicts are known.")
 @click.option("--in-place", is_flag=True, help="Do not copy the videos into the store.")

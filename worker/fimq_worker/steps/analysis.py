@@ -6,19 +6,17 @@ span is planned, analysed and judged in one claim; a longer one becomes segment 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
-import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import fimq
-from fimq.errors import LedgerUnreachable, ModelChanged
+from fimq.errors import ModelChanged
 from fimq.ledger import claims, completion
 from fimq.ledger.completion import SegmentRows
 from fimq.ledger.database import Ledger
@@ -28,20 +26,20 @@ from fimq.models.registry import Registry
 from fimq.policy.rules import find_policy
 from fimq.settings import Settings
 from fimq.store.base import Store
-from fimq_worker.child.client import Cancelled, ChildPool, DecodeChild
+from fimq_worker.child.client import ChildPool, DecodeChild
 from fimq_worker.child.protocol import AnalyseRequest, EndReply, PlanRequest, SampleReply
 from fimq_worker.classifier import Classifier, Classifiers
 from fimq_worker.holding import Held, Stopped
 from fimq_worker.measures import Measures
+from fimq_worker.steps.cutter import Cutter
+from fimq_worker.steps.footage import Footage
+from fimq_worker.steps.headway import Headway
 from fimq_worker.steps.judgement import Judgement
 from fimq_worker.steps.persistence import Persistence
 from fimq_worker.vision.sampler.base import Span
 
-log = structlog.get_logger(__name__)
-
 #: Crops are handed to the classifier in chunks of about so many.
 _CHUNK = 32
-_PROGRESS_S = 0.5
 
 
 class Analyst:
@@ -58,6 +56,8 @@ class Analyst:
         self.registry = Registry(ledger, store, settings.installed_models)
         self.classifiers = Classifiers(settings, measures)
         self.children = ChildPool(settings)
+        self.footage = Footage(store, self.children)
+        self.cutter = Cutter(settings, ledger, store, self.footage)
         self.persistence = Persistence(settings.lease_seconds)
 
     def __enter__(self) -> Self:
@@ -96,7 +96,7 @@ class Analyst:
 
     def _plan(self, held: Held, classifier: Classifier) -> list[str]:
         claim = held.claim
-        with self._video(held) as (video, child):
+        with self.footage.opened(held) as (video, child):
             plan = child.plan(
                 video.fileno(),
                 PlanRequest(
@@ -137,7 +137,7 @@ class Analyst:
         """Analyse one span. Returns the finish step if this was the last span."""
         claim = held.claim
         span = Span.from_dict(claim.payload["span"])
-        with self._pinned(held) as classifier, self._video(held) as (video, child):
+        with self._pinned(held) as classifier, self.footage.opened(held) as (video, child):
             rows = self._analyse(
                 held,
                 (video, child),
@@ -242,21 +242,6 @@ class Analyst:
             fallback=rows.report["fallback"] is not None,
         )
 
-    @contextmanager
-    def _video(self, held: Held) -> Iterator[tuple[BinaryIO, DecodeChild]]:
-        """The stored video and a child of one's own, stopped when the claim is taken away."""
-        claim = held.claim
-        with (
-            self.store.open(claim.store_key, claim.sha256, check=held.check) as video,
-            self.children.borrow() as child,
-        ):
-            held.on_stop(child.cancel)
-            held.check()
-            try:
-                yield video, child
-            except Cancelled as cancelled:
-                raise Stopped from cancelled
-
     def _analyse(
         self,
         held: Held,
@@ -274,36 +259,16 @@ class Analyst:
             crop_scale=manifest.crop.scale,
             crop_size=manifest.crop.size,
         )
-        tell_at = time.monotonic() + _PROGRESS_S
+        headway = Headway(self.ledger, held, lease=self.persistence.lease)
         with classifier.batcher.slot():
             analysis = child.analyse(video.fileno(), request)
             for sample in analysis:
                 held.check()
                 rows.add(sample)
-                if time.monotonic() > tell_at:
-                    told = self._tell(held, len(rows.samples))
-                    # A server that does not answer is not asked at every sample.
-                    tell_at = time.monotonic() + (
-                        _PROGRESS_S if told else self.persistence.lease / 3
-                    )
+                headway.made(len(rows.samples))
             rows.score()
         held.check()
         return SegmentRows(rows.samples, rows.faces, rows.report(analysis.end, sampling))
-
-    def _tell(self, held: Held, done: int) -> bool:
-        """Report progress. False: the ledger is away; the heartbeat will tell of lost claims.
-
-        Raises:
-            Stopped: the claim was lost.
-        """
-        try:
-            ours = claims.report_progress(self.ledger, held.claim, done)
-        except LedgerUnreachable as error:
-            log.debug("progress not told", error=error.message)
-            return False
-        if not ours:
-            raise Stopped
-        return True
 
 
 class _Rows:

@@ -110,6 +110,8 @@ class StepRunner:
             rung = self.analyst.plan(held)
         elif kind == StepKind.SEGMENT:
             rung = self.analyst.segment(held)
+        elif kind == StepKind.CUT:
+            rung = self.analyst.cutter.cut(held)
         else:
             rung = self.analyst.finish(held)
         log.info("step done", kind=kind)
