@@ -82,6 +82,7 @@ class ShardType(click.ParamType["Shard"]):
 @click.option("--name", help="Of the data set in the table; NAME if left out.")
 @click.option("--shard", type=ShardType(), help="Do part I of N; the last one writes the table.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Videos at once; cores if left out.")
+@click.option("--queue", is_flag=True, help="Let all workers cut, by the lane `training`.")
 @click.option("--dry-run", is_flag=True, help="Say what there is, and make nothing.")
 def prepare(
     layout: str,
@@ -100,28 +101,35 @@ def prepare(
     name: str | None,
     shard: Shard | None,
     jobs: int | None,
+    queue: bool,
     dry_run: bool,
 ) -> None:
     """Cut the faces of a data set: ROOT in one of the known layouts, OUT for the crops.
 
     Frames are sampled, faces found and cut as a worker does it. A file that cannot be read is
     counted and named, and stops nothing. Can be stopped at any time; the same command goes on
-    where it was.
+    where it was. With --queue the workers of the installation cut, on all its machines.
 
     Example: fimq train prepare ffpp FaceForensics++ crops --compression c23 --dry-run
     """
     installed.require()
+    from fimq.cuts import Cut
     from fimq.settings import load_settings
     from fimq_training.commands.preparing import show
-    from fimq_training.crops.extraction import Extraction, Way
+    from fimq_training.crops.extraction import Extraction
+    from fimq_training.crops.local import LocalCutters
     from fimq_training.crops.making import Making, Shard
+    from fimq_training.crops.queued import QueuedCutters
     from fimq_training.datasets.faceforensics import METHODS
     from fimq_training.datasets.known import open_data_set
+    from fimq_worker.vision.crops import CropRule
 
     if out.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"{out} lies in {root}: its crops would become files of the data set")
     if every is not None and frames is not None:
         raise UsageError("--every and --frames exclude each other")
+    if queue and jobs is not None:
+        raise UsageError("--queue and --jobs exclude each other: the workers' slots cut")
     chosen = tuple(filter(None, (methods or "").split(",")))
     if unknown := [method for method in chosen if method not in METHODS]:
         raise UsageError(f"--methods {unknown[0]}: there are {', '.join(METHODS)}")
@@ -139,35 +147,41 @@ def prepare(
         _tell(layout, items)
         return
     settings = load_settings()
-    way = Way(every or 25, frames, size, largest)
-    extraction = Extraction(
-        name or layout,
-        root,
-        out,
-        way,
-        tries=settings.max_executions,
-        segment_s=settings.segment_seconds,
+    cut = Cut(
+        every=every or 25,
+        frames=frames,
+        size=size,
+        scale=CropRule().scale,
+        min_face=settings.min_face,
+        max_faces=settings.max_faces,
+        face_finder=settings.face_finder,
     )
+    extraction = Extraction(name or layout, root, out, cut, largest)
+    shard = shard or Shard()
     making = Making(
         extraction,
         items,
         {
             "layout": layout,
             "dataset": extraction.dataset,
-            "every": None if frames else way.every,
+            "every": None if frames else cut.every,
             "frames": frames,
             "size": size,
             "largest": largest,
-            "min_face": settings.min_face,
-            "max_faces": settings.max_faces,
-            "face_finder": settings.face_finder,
+            **cut.faces,
             **data_set.options,
         },
-        shard=shard or Shard(),
-        jobs=jobs or len(os.sched_getaffinity(0)),
-        settings=settings,
+        shard=shard,
+        cutters=QueuedCutters(extraction, settings, takes=shard.takes)
+        if queue
+        else LocalCutters(extraction, settings, jobs=jobs or len(os.sched_getaffinity(0))),
     )
-    show(making)
+    try:
+        show(making)
+    except KeyboardInterrupt:
+        if queue:
+            click.echo("Let go. What was asked for is cut; the same command collects it.", err=True)
+        raise
     _end(making, out)
 
 

@@ -21,10 +21,13 @@ def show(work: Making) -> None:
     console = Console(stderr=True)
     started = time.monotonic()
     if not console.is_terminal:
-        told = started
+        told, waits = started, None
         with closing(work.run()) as steps:
             for progress in steps:
                 now = time.monotonic()
+                if progress.waits != waits and progress.waits is not None:
+                    console.print(progress.waits, soft_wrap=True)
+                waits = progress.waits
                 if progress.done == progress.files or now - told >= _LINE_S:
                     console.print(line(progress, now - started), soft_wrap=True)
                     told = now
@@ -34,7 +37,11 @@ def show(work: Making) -> None:
         closing(work.run()) as steps,
     ):
         task = bar.add_task("prepare")
+        waits = None
         for progress in steps:
+            if progress.waits != waits and progress.waits is not None:
+                bar.console.print(progress.waits, soft_wrap=True)
+            waits = progress.waits
             bar.update(
                 task,
                 completed=progress.done,

@@ -1,8 +1,8 @@
-"""Extraction: the faces of one file, as the worker would have cut them for its classifier.
+"""Extraction: a file of the data set becomes crops in a folder, and one record of them.
 
-The file is opened here and decoded in the worker's sandboxed child, which samples, finds, and
-cuts by the served rule; what comes back are numbers and crops. Stills go the same way: to the
-child a picture is a film of one frame.
+Who cuts it is `local`'s or `queued`'s to say: both bring what the worker's own room makes, and
+here it is written down, in one way. A file is opened here and never read: its bytes are for
+the sandboxed child.
 """
 
 from __future__ import annotations
@@ -13,58 +13,18 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
-
-from fimq.errors import (
-    AnalysisError,
-    EmptyFile,
-    FimqError,
-    InputError,
-    NotAFile,
-    NotFound,
-    NotReadable,
-)
+from fimq.cuts import Cut
+from fimq.errors import EmptyFile, FimqError, NotAFile, NotFound, NotReadable
 from fimq_training.crops.journal import Record, room_for
 from fimq_training.crops.table import Crop
 from fimq_training.datasets.base import Item
-from fimq_worker.child.client import DecodeChild
-from fimq_worker.child.protocol import (
-    AnalyseRequest,
-    FaceReply,
-    PlanReply,
-    PlanRequest,
-    SampleReply,
-)
-from fimq_worker.vision.crops import CropRule
-from fimq_worker.vision.sampler.base import Sampling
+from fimq_worker.cutting import Cuts, CutSample
 
 #: Where crops lie below the folder.
 FACES = "faces"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How crops are made: with another one they are other crops."""
-
-    every: int = 25  #: frames from one sample to the next
-    frames: int | None = None  #: instead: at most so many of a video, evenly spread
-    size: int = 128  #: side of a crop in pixels
-    largest: bool | None = None  #: only the largest face; None: of files that show one person
-
-    def sampling(self, frames: int) -> str:
-        """Of a video with so many frames."""
-        stride = self.every if self.frames is None else max(1, -(-frames // self.frames))
-        return str(Sampling("every", stride))
-
-    def faces(self, sample: SampleReply, item: Item) -> Iterator[tuple[int, FaceReply]]:
-        """The faces of a sample that become crops, by their number; the largest comes first."""
-        alone = item.alone if self.largest is None else self.largest
-        for ordinal, face in enumerate(sample.faces[:1] if alone else sample.faces):
-            if face.crop is not None:
-                yield ordinal, face
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +34,13 @@ class Extraction:
     dataset: str
     root: Path
     out: Path
-    way: Way
-    tries: int = 3  #: of a file at which the decoder died
-    segment_s: float = 60  #: a long video is asked for in parts, each with its own patience
+    cut: Cut
+    largest: bool | None = None  #: only the largest face; None: of files that show one person
 
-    def record(self, item: Item, child: DecodeChild) -> Record:
-        """Cut the faces of a file; one that cannot be read is a record, too.
-
-        Raises:
-            DiskFull: there was no room for a crop.
-            Cancelled: another thread stopped the child.
-        """
-        for tries_left in reversed(range(self.tries)):
-            try:
-                return self._good(item, child)
-            except (InputError, AnalysisError) as error:
-                if error.final or not tries_left:
-                    return self._bad(item, error)
-        raise AssertionError(self.tries)
+    def cut_of(self, item: Item) -> Cut:
+        """How a file is cut."""
+        alone = item.alone if self.largest is None else self.largest
+        return replace(self.cut, largest=alone)
 
     def is_done(self, item: Item, record: Record | None) -> bool:
         """Whether a record of a file is the last word on it.
@@ -104,82 +53,39 @@ class Extraction:
             return record.final and record.stamp == self._stamp(item)
         return all((self.out / crop.file).is_file() for crop in record.crops)
 
-    def _good(self, item: Item, child: DecodeChild) -> Record:
-        with self._opened(item) as fd:
-            plan = child.plan(fd, PlanRequest(min_samples=1, segment_s=self.segment_s))
-            sampling = self.way.sampling(plan.frames)
-            crops: list[Crop] = []
-            samples = 0
-            for span in plan.spans:
-                request = AnalyseRequest(
-                    span, sampling, crop_scale=CropRule().scale, crop_size=self.way.size
-                )
-                for sample in child.analyse(fd, request):
-                    samples += 1
-                    crops += self._crops(item, plan, sample)
+    def kept(self, item: Item, cuts: Cuts) -> Record:
+        """Write the crops of a file.
+
+        Raises:
+            DiskFull: there was no room for a crop.
+            FimqError: whatever going through the samples raises.
+        """
+        crops: list[Crop] = []
+        samples = 0
+        for sample in cuts.samples:
+            samples += 1
+            crops += self._crops(item, cuts, sample)
         return Record(item.path, tuple(crops), samples)
 
-    def _crops(self, item: Item, plan: PlanReply, sample: SampleReply) -> Iterator[Crop]:
-        still = bool(plan.probe["still"])
-        codec = str(plan.probe["codec"])
-        for ordinal, face in self.way.faces(sample, item):
-            file = f"{FACES}/{item.path}/{sample.frame_index:06d}-{ordinal}.png"
-            x, y, width, height = face.box
-            yield Crop(
-                dataset=self.dataset,
-                collection=item.collection,
-                video=item.path,
-                frame=sample.frame_index,
-                ordinal=ordinal,
-                pts=None if still else sample.pts,
-                time_s=None if still else sample.time_s,
-                x=x,
-                y=y,
-                width=width,
-                height=height,
-                detector_score=face.detector_score,
-                manipulated=item.manipulated,
-                method=item.method,
-                source=item.source,
-                target=item.target,
-                identities=item.identities,
-                codec="jpeg" if still and codec == "mjpeg" else codec,
-                compression=item.compression,
-                size=self.way.size,
-                file=file,
-                sha256=self._write(file, face),
-            )
-
-    def _write(self, file: str, face: FaceReply) -> str:
-        if face.crop is None:
-            raise AssertionError(file)
-        code = cv2.imencode(".png", face.crop[:, :, ::-1])[1].tobytes()
-        path = self.out / file
-        with room_for(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(code)
-        return hashlib.sha256(code).hexdigest()
-
-    def _bad(self, item: Item, error: FimqError) -> Record:
+    def bad(self, item: Item, error: FimqError, *, final: bool | None = None) -> Record:
+        """What is wrong with a file; `final` where the error's own word does not hold here."""
         # Those of its first part may lie there, and belong to no row.
         shutil.rmtree(self.out / FACES / item.path, ignore_errors=True)
         return Record(
             item.path,
             bad=error.code,
             message=error.message,
-            final=error.final,
+            final=error.final if final is None else final,
             stamp=self._stamp(item),
         )
 
-    def _stamp(self, item: Item) -> tuple[int, int]:
-        try:
-            facts = (self.root / item.path).stat()
-        except OSError:
-            return 0, 0
-        return facts.st_size, facts.st_mtime_ns
-
     @contextmanager
-    def _opened(self, item: Item) -> Iterator[int]:
+    def opened(self, item: Item) -> Iterator[int]:
+        """A file as a descriptor.
+
+        Raises:
+            NotReadable, NotFound, NotAFile, EmptyFile: it cannot be had.
+        """
         path = self.root / item.path
         try:
             item.path.encode()
@@ -201,3 +107,46 @@ class Extraction:
             yield fd
         finally:
             os.close(fd)
+
+    def _crops(self, item: Item, cuts: Cuts, sample: CutSample) -> Iterator[Crop]:
+        for face in sample.faces:
+            file = f"{FACES}/{item.path}/{sample.frame:06d}-{face.ordinal}.png"
+            x, y, width, height = face.box
+            yield Crop(
+                dataset=self.dataset,
+                collection=item.collection,
+                video=item.path,
+                frame=sample.frame,
+                ordinal=face.ordinal,
+                pts=None if cuts.still else sample.pts,
+                time_s=None if cuts.still else sample.time_s,
+                x=x,
+                y=y,
+                width=width,
+                height=height,
+                detector_score=face.detector_score,
+                manipulated=item.manipulated,
+                method=item.method,
+                source=item.source,
+                target=item.target,
+                identities=item.identities,
+                codec="jpeg" if cuts.still and cuts.codec == "mjpeg" else cuts.codec,
+                compression=item.compression,
+                size=self.cut.size,
+                file=file,
+                sha256=self._write(file, face.png),
+            )
+
+    def _write(self, file: str, png: bytes) -> str:
+        path = self.out / file
+        with room_for(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png)
+        return hashlib.sha256(png).hexdigest()
+
+    def _stamp(self, item: Item) -> tuple[int, int]:
+        try:
+            facts = (self.root / item.path).stat()
+        except OSError:
+            return 0, 0
+        return facts.st_size, facts.st_mtime_ns

@@ -12,15 +12,17 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from fimq.errors import DiskFull, PrepareRunning
+from fimq.identifiers import new_id
 from fimq_training.crops.table import Crop
 
 FOLDER = "journal"
+_RUN = "run"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -76,6 +78,24 @@ class Journal:
         with room_for(self._path):
             while line:
                 line = line[os.write(self._fd, line) :]
+
+
+def run_of(out: Path) -> str:
+    """What names the run into this folder, for all shards and for ever.
+
+    Raises:
+        DiskFull: there is no room for it.
+    """
+    path = out / FOLDER / _RUN
+    with room_for(path):
+        if not path.exists():
+            part = path.with_name(f"{_RUN}.{os.getpid()}.part")
+            part.write_text(new_id(), encoding="ascii")
+            # Another shard may have been first, and its word counts.
+            with suppress(FileExistsError):
+                os.link(part, path)
+            part.unlink()
+    return path.read_text(encoding="ascii")
 
 
 def read(out: Path) -> dict[str, Record]:

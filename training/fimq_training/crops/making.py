@@ -1,4 +1,4 @@
-"""Making: a data set becomes a folder of crops, file by file, by several children at once.
+"""Making: a data set becomes a folder of crops, file by file.
 
 Files are dealt to shards by a hash of their paths, so that machines that see one folder share
 the work without speaking to each other. Whoever ends last writes the table. The same command
@@ -10,25 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import fimq
 from fimq.errors import CropsDiffer
-from fimq.settings import Settings
 from fimq.store import filelock
 from fimq_training.crops import journal
 from fimq_training.crops.extraction import Extraction
 from fimq_training.crops.journal import Journal, Record, room_for
 from fimq_training.crops.table import CropTable
 from fimq_training.datasets.base import Item, Option
-from fimq_worker.child.client import Cancelled, ChildPool, DecodeChild, setup_of
 
 SUMMARY = "dataset.json"
 _OPTIONS = "options.json"
@@ -59,12 +55,42 @@ class Progress:
     done_before: int = 0  #: of those, by earlier runs
     faces: int = 0
     bad: int = 0
+    waits: str | None = None  #: why nothing moves, in words for a person
 
     def add(self, record: Record) -> None:
         """Count a file."""
         self.done += 1
         self.faces += len(record.crops)
         self.bad += record.bad is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The files have to wait, or do no longer."""
+
+    why: str | None
+
+
+class Cutters(Protocol):
+    """Who cuts the files of a shard: `local` or `queued`."""
+
+    def check(self) -> None:
+        """Return if files can be cut at all.
+
+        Raises:
+            FimqError: why not.
+        """
+        ...
+
+    def records(self, items: Sequence[Item]) -> Generator[Record | Waiting, None, None]:
+        """A record of every file, in the order in which they come.
+
+        When the next one is asked for, the one before is in the journal.
+
+        Raises:
+            FimqError: what is the fault of none of these files.
+        """
+        ...
 
 
 class Making:
@@ -77,8 +103,7 @@ class Making:
         options: Mapping[str, Option],
         *,
         shard: Shard,
-        jobs: int,
-        settings: Settings,
+        cutters: Cutters,
     ) -> None:
         """Begin nothing yet.
 
@@ -88,11 +113,10 @@ class Making:
             options: all that decides what the crops are; kept, and compared with those of
                 earlier runs.
             shard: which part of the files is made here.
-            jobs: children at once.
-            settings: of the children.
+            cutters: who cuts.
         """
         self.extraction, self.items, self.options = extraction, items, options
-        self.shard, self.jobs, self.settings = shard, jobs, settings
+        self.shard, self.cutters = shard, cutters
 
     def run(self) -> Generator[Progress, None, None]:
         """Make what is not made; yields at the start and after each file.
@@ -101,10 +125,10 @@ class Making:
             CropsDiffer: the folder holds crops of other options.
             PrepareRunning: another process makes this shard.
             DiskFull: there was no room; what was made is kept.
-            FaceModelsMissing, FaceModelsInvalid: no child can be set up.
+            FimqError: whatever keeps all files from being cut; see the cutters.
         """
         out = self.extraction.out
-        setup_of(self.settings)
+        self.cutters.check()
         with Journal.open(out, str(self.shard)) as lines:
             self._agree(out)
             records = journal.read(out)
@@ -119,10 +143,14 @@ class Making:
                     progress.add(record)
             progress.done_before = progress.done
             yield progress
-            for record in self._made(todo):
-                lines.append(record)
-                progress.add(record)
-                yield progress
+            with closing(self.cutters.records(todo)) as steps:
+                for step in steps:
+                    if isinstance(step, Waiting):
+                        progress.waits = step.why
+                    else:
+                        lines.append(step)
+                        progress.add(step)
+                    yield progress
 
     def merge(self) -> dict[str, Any] | None:
         """Write the table and `dataset.json`, and give the latter; None while files are left.
@@ -163,34 +191,6 @@ class Making:
                 f"not {_shown(self.options.get(name))}"
             )
 
-    def _made(self, todo: Iterable[Item]) -> Iterator[Record]:
-        """Records as they come, from as many children as there are jobs."""
-        waiting = iter(todo)
-        children = _Children(self.settings)
-        pending: set[Future[Record]] = set()
-        with ThreadPoolExecutor(self.jobs, thread_name_prefix="prepare") as threads:
-            try:
-                while True:
-                    # Twice as many as can be worked on: a list of all files may be long.
-                    for item in waiting:
-                        pending.add(threads.submit(self._record, item, children))
-                        if len(pending) >= 2 * self.jobs:
-                            break
-                    if not pending:
-                        return
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield future.result()
-            finally:
-                # However this ends: nobody waits for a child that is in the middle of a film.
-                for future in pending:
-                    future.cancel()
-                children.close()
-
-    def _record(self, item: Item, children: _Children) -> Record:
-        with children.borrow() as child:
-            return self.extraction.record(item, child)
-
     def _summary(self, records: Sequence[Record], table: CropTable) -> dict[str, Any]:
         collections: dict[str, Counter[str]] = {}
         for item, record in zip(self.items, records, strict=True):
@@ -220,36 +220,6 @@ class Making:
             ],
             "fingerprint": table.fingerprint,
         }
-
-
-class _Children:
-    """A pool whose lent children can all be stopped at once."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._pool = ChildPool(settings)
-        self._lent: set[DecodeChild] = set()
-        self._lock = threading.Lock()
-        self._closed = False
-
-    @contextmanager
-    def borrow(self) -> Iterator[DecodeChild]:
-        with self._pool.borrow() as child:
-            with self._lock:
-                if self._closed:
-                    raise Cancelled
-                self._lent.add(child)
-            try:
-                yield child
-            finally:
-                with self._lock:
-                    self._lent.discard(child)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            for child in self._lent:
-                child.cancel()
-        self._pool.close()
 
 
 @contextmanager
