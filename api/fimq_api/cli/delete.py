@@ -16,8 +16,8 @@ from fimq_api.cli.options import Command
 def delete(*, job: str, yes: bool) -> None:
     """Delete a job, and its video if unused.
 
-    Removes the job's verdict, samples and faces from the ledger, and the stored video when
-    no other job is about it.
+    Removes the job's verdict, samples and faces from the ledger, its crops if it cut any, and
+    the stored video when no other job is about it.
 
     Example: fimq delete 0198f2ab --yes
     """

@@ -14,8 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from fimq.cuts import CutReport
 from fimq.errors import Truncated
-from fimq.ledger import claims, completion, deletion, presence, submission
+from fimq.ledger import claims, completion, cutting, deletion, presence, submission
 from fimq.ledger.claims import Claim
 from fimq.ledger.database import Ledger
 from fimq.ledger.sweep import sweep
@@ -44,6 +45,9 @@ ENDERS: dict[str, Actor] = {
         ledger, held, spans=[{}], samples=1
     ),
     "complete_segment": lambda ledger, held: completion.complete_segment(ledger, held, rows(0)),
+    "complete_cut": lambda ledger, held: cutting.complete_cut(
+        ledger, held, CutReport("k", "s", 1, 1, 1, "h264", still=False, fimq="0")
+    ),
     "complete_job": lambda ledger, held: completion.complete_job(ledger, held, verdict),
     "fail_step": lambda ledger, held: completion.fail_step(
         ledger, held, Truncated(), final=True, executions=3, wait=0

@@ -19,8 +19,9 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from fimq.cuts import Cut, CutReport
 from fimq.errors import DecoderCrash, IdempotencyConflict, Truncated, WrongState
-from fimq.ledger import claims, completion, submission
+from fimq.ledger import claims, completion, cutting, submission
 from fimq.ledger.claims import Claim
 from fimq.ledger.clock import now
 from fimq.ledger.completion import SegmentRows
@@ -33,6 +34,7 @@ from fimq.ledger.tables import Event, Job, Sample, Step, Table, VerdictRow
 LEASE = 30.0
 EXECUTIONS, LOSSES = 3, 4
 WORKERS = ("ada", "bob", "cleo")
+REPORT = CutReport("k", "s", 1, 1, 1, "h264", still=False, fimq="0")
 
 
 def _verdict(_session: Session, _job_id: str) -> Any:
@@ -86,9 +88,16 @@ class LedgerMachine(RuleBasedStateMachine):
         key=st.none() | st.sampled_from(["k1", "k2"]),
         lane=st.sampled_from(["urgent", "standard"]),
         rescan=st.booleans(),
+        cuts=st.sampled_from([False, False, True]),
     )
-    def submit(self, content: int, key: str | None, lane: str, rescan: bool) -> Any:
-        request = Request(lane=lane, package_sha256="m", policy_version=1, rescan=rescan)
+    def submit(self, content: int, key: str | None, lane: str, rescan: bool, cuts: bool) -> Any:
+        request = Request(
+            lane=lane,
+            package_sha256="m",
+            policy_version=1,
+            rescan=rescan,
+            cut=Cut() if cuts else None,
+        )
         stored = Content(f"{content:064d}", 10, f"key{content}", f"{content}.mp4")
         try:
             made = submission.submit(self.ledger, stored, request, idempotency_key=key)
@@ -112,7 +121,7 @@ class LedgerMachine(RuleBasedStateMachine):
             made = submission.retry(self.ledger, job)
         except WrongState:
             ended_badly = old.state in {JobState.FAILED, JobState.CANCELLED}
-            assert not ended_badly or old.superseded_by is not None
+            assert not ended_badly or old.cuts or old.superseded_by is not None
             return multiple()
         self.submitted.add(made.job_id)
         assert self._job(job).superseded_by == made.job_id
@@ -153,7 +162,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def complete(self, claim: tuple[Claim, str], segments: int) -> None:
         held, _ = claim
         mine = self._is_mine(held)
-        if held.kind == StepKind.SEGMENT:
+        if held.kind == StepKind.CUT:
+            done = cutting.complete_cut(self.ledger, held, REPORT)
+        elif held.kind == StepKind.SEGMENT:
             done, _finish = completion.complete_segment(self.ledger, held, _rows(held.ordinal))
         elif held.kind == StepKind.PLAN and segments > 1:
             spans = [{"n": number} for number in range(segments)]
@@ -238,8 +249,9 @@ class LedgerMachine(RuleBasedStateMachine):
             verdicts = session.scalars(select(VerdictRow.job_id)).all()
             events = session.scalars(select(Event.job_id)).all()
             ended = set(session.scalars(select(Job.id).where(Job.state.in_(JOB_ENDED))))
-            done = set(session.scalars(select(Job.id).where(Job.state == JobState.DONE)))
-        assert sorted(verdicts) == sorted(done)
+            done = session.scalars(select(Job).where(Job.state == JobState.DONE))
+            judged = [job.id for job in done if not job.cuts]
+        assert sorted(verdicts) == sorted(judged)
         assert sorted(events) == sorted(ended)
 
     @invariant()
@@ -255,7 +267,7 @@ class LedgerMachine(RuleBasedStateMachine):
                     select(func.count()).select_from(Sample).where(Sample.job_id == job.id)
                 )
                 reused = session.get(VerdictRow, job.id)
-                if reused is None or reused.reused_from is None:
+                if not job.cuts and (reused is None or reused.reused_from is None):
                     assert written == job.samples_done
 
     # --- looking
