@@ -6,7 +6,6 @@ when its file is there, so half a file must never be.
 
 from __future__ import annotations
 
-import errno
 import os
 import zipfile
 from collections.abc import Mapping
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fimq.errors import ArraysDamaged, DiskFull
+from fimq.errors import ArraysDamaged
+from fimq_training.disk import room_for
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -27,20 +27,19 @@ def write_arrays(path: Path, arrays: Arrays, *, packed: bool = False) -> None:
     Raises:
         DiskFull: there was no room; what stood under the name stands there still.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part{os.getpid()}")  # two may make the same file
     save: Any = np.savez_compressed if packed else np.savez
-    try:
-        with part.open("wb") as out:
-            save(out, **arrays)
-            out.flush()
-            os.fsync(out.fileno())
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFull(f"No room for {path.name} in {path.parent}") from error
-        raise
-    part.replace(path)
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as out:
+                save(out, **arrays)
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        part.replace(path)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,7 @@ from extras import need
 
 need("pyarrow", extra="training")
 
-from fimq.errors import ClassEmpty
+from fimq.errors import ClassEmpty, DiskFull
 from fimq_training.crops import forging
 from fimq_training.crops.forging import Forging
 from fimq_training.crops.table import CropTable
@@ -43,6 +43,22 @@ def test_what_is_there_is_not_made_again_and_the_rest_is_the_same(many, tmp_path
     list(Forging(tmp_path / "cut").run(many, 12))
     one, two = (CropTable.read(tmp_path / name) for name in ("whole", "cut"))
     assert one.fingerprint == two.fingerprint
+
+
+@pytest.mark.parametrize(
+    "full", ["faces/000/000005-fake.png", "parts/000004/crops.parquet.part", "crops.parquet.part"]
+)
+def test_a_full_disk_costs_no_shard_that_is_whole(many, tmp_path, full):
+    place = tmp_path / full
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to("/dev/full")
+    with pytest.raises(DiskFull):
+        list(Forging(tmp_path).run(many, 8))
+    place.unlink(missing_ok=True)
+    before = (tmp_path / "parts/000000/crops.parquet").stat().st_ino
+    list(Forging(tmp_path).run(many, 8))
+    assert (tmp_path / "parts/000000/crops.parquet").stat().st_ino == before
+    assert len(CropTable.read(tmp_path)) == 16
 
 
 def test_people_can_be_kept_apart(many, tmp_path):

@@ -21,6 +21,7 @@ from fimq_training.calibration import length, temperature
 from fimq_training.calibration.streams import Pooled
 from fimq_training.calibration.temperature import Calibration
 from fimq_training.calibration.thresholds import upper_bound
+from fimq_training.disk import room_for
 from fimq_training.evaluation.judged import unit
 from fimq_training.evaluation.predictions import Predictions
 
@@ -45,10 +46,15 @@ class OperatingPoints:
     promise: float  #: the rate that so many people allow to promise at 95 % if none was called
 
     def write(self, folder: Path) -> None:
-        """Write calibration.json, whole or not at all."""
+        """Write calibration.json, whole or not at all.
+
+        Raises:
+            DiskFull: there was no room.
+        """
         part = folder / f"{FILE}.part"
-        part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        part.replace(folder / FILE)
+        with room_for(folder / FILE):
+            part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+            part.replace(folder / FILE)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from fimq.cuts import Cut
 from fimq.errors import EmptyFile, FimqError, NotAFile, NotFound, NotReadable
-from fimq_training.crops.journal import Record, room_for
+from fimq_training.crops.journal import Record
 from fimq_training.crops.table import Crop
 from fimq_training.datasets.base import Item
+from fimq_training.disk import room_for
 from fimq_worker.cutting import Cuts, CutSample
 
 #: Where crops lie below the folder.

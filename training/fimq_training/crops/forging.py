@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from fimq_training.crops.table import Crop, CropTable
+from fimq_training.disk import room_for
 from fimq_training.manipulations.landmarks import Pixels
 from fimq_training.manipulations.pairs import Pair, PairMaker
 from fimq_training.manipulations.samples import SERVED, Sample, SampleSet
@@ -36,7 +37,11 @@ class Forging:
     seed: int = 1
 
     def run(self, samples: SampleSet, pairs: int) -> Iterator[int]:
-        """Make `pairs` pairs and the table of all of them; yields how many are there."""
+        """Make `pairs` pairs and the table of all of them; yields how many are there.
+
+        Raises:
+            DiskFull: there was no room; the shards that are whole are kept.
+        """
         circles = _circles(samples)
         for first in range(0, pairs, SHARD):
             part = self.out / "parts" / f"{first:06d}"
@@ -65,9 +70,10 @@ class Forging:
         side = "real" if method is None else "fake"
         file = f"faces/{number // 1000:03d}/{number:06d}-{side}.png"
         path = self.out / file
-        path.parent.mkdir(parents=True, exist_ok=True)
         code = bytes(cv2.imencode(".png", np.ascontiguousarray(pixels[:, :, ::-1]))[1])
-        path.write_bytes(code)
+        with room_for(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(code)
         people = {pair.person} if method is None else {pair.person, pair.partner}
         return Crop(
             dataset=DATASET,

@@ -7,7 +7,6 @@ everybody reads all of them. A line that was cut in mid-write, or spoilt since, 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -17,13 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from fimq.errors import DiskFull, PrepareRunning
+from fimq.errors import PrepareRunning
 from fimq.identifiers import new_id
 from fimq_training.crops.table import Crop
+from fimq_training.disk import room_for
 
 FOLDER = "journal"
 _RUN = "run"
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +111,6 @@ def read(out: Path) -> dict[str, Record]:
                 if known is None or known.bad or not record.bad:
                     records[record.path] = record
     return records
-
-
-@contextmanager
-def room_for(path: Path) -> Iterator[None]:
-    """Say in words of ours that the disk is full.
-
-    Raises:
-        DiskFull: there is no room.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise DiskFull(f"No room on the disk of {path}") from error
-        raise
 
 
 def _record(fields: dict[str, Any]) -> Record:

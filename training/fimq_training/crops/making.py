@@ -22,9 +22,10 @@ from fimq.errors import CropsDiffer
 from fimq.store import filelock
 from fimq_training.crops import journal
 from fimq_training.crops.extraction import Extraction
-from fimq_training.crops.journal import Journal, Record, room_for
+from fimq_training.crops.journal import Journal, Record
 from fimq_training.crops.table import CropTable
 from fimq_training.datasets.base import Item, Option
+from fimq_training.disk import room_for
 
 SUMMARY = "dataset.json"
 _OPTIONS = "options.json"

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fimq.errors import CropsDamaged, CropsMissing
+from fimq_training.disk import room_for
 
 TABLE = "crops.parquet"
 #: What identifies a crop, and what is learnt from it: the rest may be measured anew.
@@ -115,14 +116,19 @@ class CropTable:
         return cls(crops, places)
 
     def write(self, folder: Path) -> None:
-        """Write the table, whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the table, whole or not at all.
+
+        Raises:
+            DiskFull: there was no room.
+        """
         columns = {
             field.name: [getattr(crop, field.name) for crop in self.crops] for field in fields(Crop)
         }
         part = folder / f"{TABLE}.part"
-        pq.write_table(pa.table(columns, schema=_SCHEMA), part)
-        part.rename(folder / TABLE)
+        with room_for(part):
+            folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table(columns, schema=_SCHEMA), part)
+            part.rename(folder / TABLE)
 
     def __len__(self) -> int:
         return len(self.crops)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fimq_training.crops.table import Crop
+from fimq_training.disk import room_for
 from fimq_training.evaluation import metrics
 from fimq_training.evaluation.judged import Judged
 from fimq_training.evaluation.measures import Measures, Part, measure
@@ -84,10 +85,15 @@ def measured(validation: Predictions, test: Predictions) -> tuple[Measures, ...]
 
 
 def write(report: CropReport, test: Predictions, folder: Path) -> None:
-    """Write report.json, report.md and the pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write report.json, report.md and the pictures.
+
+    Raises:
+        DiskFull: there was no room.
+    """
     kinds = {"crops": Judged.crops(test), "videos": Judged.videos(test)}
     names = report.confusion.classes
+    with room_for(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     pictures = draw_all(folder, kinds, report.confusion.matrix, names)
     _write(folder / "report.json", json.dumps(_plain(asdict(report)), indent=2) + "\n")
     _write(folder / "report.md", markdown(report, pictures))
@@ -182,5 +188,6 @@ def _plain(value: Any) -> Any:
 
 def _write(path: Path, text: str) -> None:
     part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with room_for(path):
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)

@@ -30,7 +30,7 @@ from fimq.errors import (
     JudgingFailed,
 )
 from fimq.intake import shown
-from fimq_training.crops.journal import room_for
+from fimq_training.disk import room_for
 from fimq_training.evaluation.served import Document
 
 JOBS, DOCUMENTS, REPORT = "jobs.jsonl", "documents.jsonl", "report.json"

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fimq_training.disk import room_for
 from fimq_training.evaluation import metrics
 from fimq_training.evaluation.judged import Judged
 
@@ -61,8 +62,9 @@ def _draw(path: Path, fill: Callable[[Any], None]) -> str:
     FigureCanvasAgg(figure)  # no display, and no state that is shared with other figures
     fill(figure.add_subplot())
     part = path.with_suffix(".part")
-    figure.savefig(part, format="png", dpi=130)
-    part.replace(path)
+    with room_for(path):
+        figure.savefig(part, format="png", dpi=130)
+        part.replace(path)
     return path.name
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fimq.errors import CropsMissing, PredictionsDamaged
 from fimq_training.crops.pictures import picture
 from fimq_training.crops.table import Crop, CropTable
+from fimq_training.disk import room_for
 
 #: Crops uint8 [N, size, size, 3] to class scores [N, K] that add up to 1.
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
@@ -80,15 +81,20 @@ class Predictions:
         return total
 
     def write(self, path: Path) -> None:
-        """Write keys and scores, whole or not at all."""
+        """Write keys and scores, whole or not at all.
+
+        Raises:
+            DiskFull: there was no room.
+        """
         columns = {name: self.scores[:, i] for i, name in enumerate(self.classes)}
         facts = {
             name: str(int(flag)) for name, flag in zip(self.classes, self.manipulated, strict=True)
         }
         table = pa.table({"key": [crop.key for crop in self.crops], **columns})
         part = path.with_suffix(".part")
-        pq.write_table(table.replace_schema_metadata(facts), part)
-        part.replace(path)
+        with room_for(path):
+            pq.write_table(table.replace_schema_metadata(facts), part)
+            part.replace(path)
 
     @classmethod
     def read(cls, path: Path, table: CropTable) -> Self:

@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 
 from fimq.intake import shown
+from fimq_training.disk import room_for
 from fimq_training.evaluation import pictures, served
 from fimq_training.evaluation.judged import Judged
 from fimq_training.evaluation.served import Served
@@ -45,7 +46,11 @@ def draw(test: Sequence[Served], measures: VideoMeasures, folder: Path) -> tuple
 
 
 def write(report: VideoReport, folder: Path) -> None:
-    """Write report.md, then report.json, whose presence says that the evaluation is done."""
+    """Write report.md, then report.json, whose presence says that the evaluation is done.
+
+    Raises:
+        DiskFull: there was no room.
+    """
     _write(folder / MARKDOWN, markdown(report))
     _write(folder / JSON, as_json(report, indent=2) + "\n")
 
@@ -283,5 +288,6 @@ def _cell(value: str | int | Figure) -> str:
 
 def _write(path: Path, text: str) -> None:
     part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with room_for(path):
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)

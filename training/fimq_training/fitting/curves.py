@@ -8,11 +8,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fimq_training.disk import room_for
 from fimq_training.fitting.history import History
 
 
 def draw(history: History, path: Path) -> None:
-    """Write the curves as PNG, whole or not at all."""
+    """Write the curves as PNG, whole or not at all.
+
+    Raises:
+        DiskFull: there was no room.
+    """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)  # no display, and no state that is shared with other figures
     epochs = [epoch.epoch for epoch in history.epochs]
@@ -28,5 +33,6 @@ def draw(history: History, path: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
     part = path.with_suffix(".part")
-    figure.savefig(part, format="png", dpi=120)
-    part.replace(path)
+    with room_for(path):
+        figure.savefig(part, format="png", dpi=120)
+        part.replace(path)

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Self
 
+from fimq_training.disk import room_for
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -54,13 +56,18 @@ class History:
         return self.epochs[-1].epoch - best.epoch >= patience
 
     def write_csv(self, path: Path) -> None:
-        """Write all rows anew, whole or not at all."""
+        """Write all rows anew, whole or not at all.
+
+        Raises:
+            DiskFull: there was no room.
+        """
         part = path.with_suffix(".part")
-        with part.open("w", newline="", encoding="utf-8") as out:
-            rows = csv.DictWriter(out, [field.name for field in fields(Epoch)])
-            rows.writeheader()
-            rows.writerows(asdict(epoch) for epoch in self.epochs)
-        part.rename(path)
+        with room_for(path):
+            with part.open("w", newline="", encoding="utf-8") as out:
+                rows = csv.DictWriter(out, [field.name for field in fields(Epoch)])
+                rows.writeheader()
+                rows.writerows(asdict(epoch) for epoch in self.epochs)
+            part.rename(path)
 
     def to_json(self) -> str:
         """Every row, exactly."""

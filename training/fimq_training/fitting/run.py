@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fimq.errors import RunDiffers, RunMissing
 from fimq_training.arrays import read_arrays
+from fimq_training.disk import room_for
 from fimq_training.networks.names import by_name
 from fimq_training.recipes.recipe import Recipe
 
@@ -40,14 +41,17 @@ class Run:
 
         Raises:
             RunDiffers: it says another thing; the first difference is named.
+            DiskFull: there was no room.
         """
         path = folder / FILE
         if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
             made_by = {name: version(name) for name in ("fimq", "keras", "numpy", "tensorflow-cpu")}
             part = path.with_suffix(".part")
-            part.write_text(json.dumps(self.facts() | {"made_by": made_by}, indent=2) + "\n")
-            part.replace(path)
+            text = json.dumps(self.facts() | {"made_by": made_by}, indent=2) + "\n"
+            with room_for(path):
+                folder.mkdir(parents=True, exist_ok=True)
+                part.write_text(text)
+                part.replace(path)
             return
         before, now = Run.read(folder).facts(), self.facts()
         for key, value in now.items():

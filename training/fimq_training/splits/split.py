@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from fimq.errors import SplitDamaged, SplitMissing
 from fimq_training.crops.table import CropTable
+from fimq_training.disk import room_for
 
 
 class Side(StrEnum):
@@ -42,15 +43,20 @@ class Split:
         return sorted(key for key, its in self.sides.items() if its is side)
 
     def write(self, path: Path) -> None:
-        """Write the split, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write the split, whole or not at all.
+
+        Raises:
+            DiskFull: there was no room.
+        """
         keys = sorted(self.sides)
         table = pa.table(
             {"key": keys, "side": [self.sides[key].value for key in keys]}
         ).replace_schema_metadata({"name": self.name, "rule": self.rule, **self.facts})
         part = path.with_name(f"{path.name}.part")
-        pq.write_table(table, part)
-        part.rename(path)
+        with room_for(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, part)
+            part.rename(path)
 
     @classmethod
     def read(cls, path: Path) -> Self:
