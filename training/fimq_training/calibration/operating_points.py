@@ -2,7 +2,8 @@
 
 The high-precision threshold comes from real videos alone, for a chosen rate of false positives
 of whole videos of every length; the high-recall one lets a chosen share of manipulated videos
-fall below. What so few people allow to promise is said beside them.
+fall below. What so few people allow to promise is said beside them. A still is no video: its
+crops help to find the temperature, and count nowhere else.
 """
 
 from __future__ import annotations
@@ -76,25 +77,25 @@ def find(
     """Calibrate scores and choose both thresholds, on validation crops.
 
     Args:
-        predictions: of validation crops, real and manipulated, of videos.
+        predictions: of validation crops, real and manipulated, of videos; stills may be among
+            them.
         wanted: rate of false positives of whole real videos.
         missed: share of manipulated videos that may fall below the high-recall threshold.
         seed: of the simulation.
 
     Raises:
-        CalibrationImpossible: a class is missing, or there are too few real videos.
+        CalibrationImpossible: there are too few real videos, or no manipulated one.
     """
     labels = predictions.labels
-    real = ~labels
-    videos: dict[str, list[int]] = {}
-    for row, crop in enumerate(predictions.crops):
-        videos.setdefault(f"{crop.dataset}/{crop.video}", []).append(row)
-    of_real = [rows for rows in videos.values() if real[rows[0]]]
-    of_fake = [rows for rows in videos.values() if labels[rows[0]]]
+    videos = _videos(predictions)
+    of_real = [rows for rows in videos if not labels[rows[0]]]
+    of_fake = [rows for rows in videos if labels[rows[0]]]
     if len(of_real) < LEAST_VIDEOS or not of_fake:
+        stills = sum(crop.pts is None for crop in predictions.crops)
         raise CalibrationImpossible(
             f"{len(of_real)} real and {len(of_fake)} manipulated videos on the validation side; "
             f"it takes {LEAST_VIDEOS} real ones and one manipulated one"
+            + (f" ({stills} crops are of stills, which say nothing of videos)" if stills else "")
         )
     raw = np.array([logit(score) for score in predictions.manipulated_scores])
     calibration = temperature.fit(raw, labels, _even(predictions))
@@ -126,6 +127,15 @@ def find(
         real_people=len(people),
         promise=upper_bound(len(people)),
     )
+
+
+def _videos(predictions: Predictions) -> list[list[int]]:
+    """The rows of each video."""
+    videos: dict[str, list[int]] = {}
+    for row, crop in enumerate(predictions.crops):
+        if crop.pts is not None:
+            videos.setdefault(f"{crop.dataset}/{crop.video}", []).append(row)
+    return list(videos.values())
 
 
 def _even(predictions: Predictions) -> NDArray[np.float64]:
