@@ -16,7 +16,7 @@ from fimq_training.crops.table import Crop
 from fimq_training.disk import room_for
 from fimq_training.evaluation import metrics
 from fimq_training.evaluation.judged import Judged
-from fimq_training.evaluation.measures import Measures, Part, measure
+from fimq_training.evaluation.measures import WITHIN, Measures, Part, measure
 from fimq_training.evaluation.pictures import draw_all
 from fimq_training.evaluation.predictions import Predictions
 from fimq_training.evaluation.robustness import Setback
@@ -166,13 +166,14 @@ def _measures_lines(m: Measures) -> list[str]:
     for title, parts in m.parts.items():
         if parts:
             lines += ["", f"By {title}, called at the threshold for 1 %:", ""]
-            lines += [f"| {title} | {m.kind} | AUC against all real | called |"]
+            against = "real of the same" if title in WITHIN else "all real"
+            lines += [f"| {title} | {m.kind} | AUC against {against} | called |"]
             lines += ["| --- | --- | --- | --- |", *(_part_line(part) for part in parts)]
     return lines
 
 
 def _part_line(part: Part) -> str:
-    return f"| {part.name} | {part.rows} | {part.auc or '-'} | {part.called} |"
+    return f"| {part.name} | {part.rows} | {part.auc or part.no_auc or '-'} | {part.called} |"
 
 
 def _plain(value: Any) -> Any:

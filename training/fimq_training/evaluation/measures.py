@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from fimq_training.evaluation.judged import SIZES, Judged
 FALSE_POSITIVES = (0.001, 0.01, 0.05)  #: rates that thresholds are chosen for
 PREVALENCES = (0.1, 0.01, 0.001)
 DRAWS = 400
+WITHIN = ("compression", "face size")  #: divisions whose parts are held against reals of the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,17 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some of the manipulated rows against all real ones, or some of the real ones."""
+    """Some of the manipulated rows against real ones, or some of the real ones.
+
+    Those of a method are held against all real rows, those of a compression or a face size
+    against real ones of the same: against all, it would be the codec that is measured.
+    """
 
     name: str
     rows: int
-    auc: Interval | None  #: None of real rows
+    auc: Interval | None  #: None of real rows, and where it cannot be measured
     called: Interval  #: share at or above the threshold for 1 %
+    no_auc: str | None = None  #: why it cannot
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +85,8 @@ def measure(kind: str, validation: Judged, test: Judged, draws: int = DRAWS) -> 
         calibration_error=of(lambda labels, scores: metrics.reliability(labels, scores).error),
         points=points,
         parts={
-            name: tuple(_parts(test, names, points[1].threshold, draws))
-            for name, names in _divisions(test).items()
+            by: tuple(_parts(test, by, names, points[1].threshold, draws))
+            for by, names in _divisions(test).items()
         },
     )
 
@@ -116,24 +121,28 @@ def _auc(rows: Judged, draws: int) -> Interval:
     )
 
 
-def _divisions(test: Judged) -> dict[str, Any]:
+def _divisions(test: Judged) -> dict[str, NDArray[np.str_]]:
+    """The name of each row by each division; empty where it is in no part."""
     bins = np.digitize(test.sizes, SIZES) - 1
-    sizes = np.array([f"{SIZES[one]}-{SIZES[one + 1] - 1} px" for one in bins])
-    labels = test.labels
+    labels, collections = test.labels, np.array(test.collections)
     return {
-        "method": np.where(labels, test.collections, ""),
-        "compression": np.where(labels, test.compressions, ""),
-        "face size": np.where(labels, sizes, ""),
-        "real source": np.where(labels, "", test.collections),
+        "method": np.where(labels, collections, ""),
+        "compression": np.array(test.compressions),
+        "face size": np.array([f"{SIZES[one]}-{SIZES[one + 1] - 1} px" for one in bins]),
+        "real source": np.where(labels, "", collections),
     }
 
 
-def _parts(test: Judged, names: NDArray[np.str_], threshold: float, draws: int) -> Iterator[Part]:
-    for name in sorted(set(names.tolist()) - {""}):
-        mine = names == name
-        auc = None
-        if test.labels[mine].all():
-            both = test.where(mine | ~test.labels)
-            auc = _auc(both, draws)
-        called = _called(test.where(mine), threshold, draws)
-        yield Part(name, int(mine.sum()), auc, called)
+def _parts(
+    test: Judged, by: str, names: NDArray[np.str_], threshold: float, draws: int
+) -> Iterator[Part]:
+    real = ~test.labels
+    among = real if by == "real source" else test.labels
+    for name in sorted(set(names[among].tolist()) - {""}):
+        mine = among & (names == name)
+        auc, no_auc = None, None
+        if by != "real source":
+            reals = real & (names == name) if by in WITHIN else real
+            auc = _auc(test.where(mine | reals), draws) if reals.any() else None
+            no_auc = None if reals.any() else f"no real row of {name}"
+        yield Part(name, int(mine.sum()), auc, _called(test.where(mine), threshold, draws), no_auc)
