@@ -72,6 +72,14 @@ def test_it_leaves_a_run_that_can_be_read(recipe, folder, tmp_path):
     assert json.loads((out / "run.json").read_text())["made_by"]["keras"]
 
 
+@pytest.mark.parametrize(("seed", "status"), [(-1, 2), (2**32 - 1, 0), (2**32, 2)])
+def test_a_seed_is_any_that_every_generator_takes(recipe, folder, tmp_path, seed, status):
+    out = tmp_path / "run"
+    result = call(recipe, folder, "--out", out, "--epochs", 1, "--init", "none", "--seed", seed)
+    assert result.exit_code == status, result.output
+    assert out.exists() == (status == 0)
+
+
 def test_collections_can_be_told_apart_instead(recipe, folder, tmp_path):
     out = tmp_path / "run"
     call(recipe, folder, "--out", out, "--epochs", 1, "--init", "none", "--classes", "all")

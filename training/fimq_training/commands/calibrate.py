@@ -30,7 +30,9 @@ RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
     show_default=True,
     help="Manipulated videos that may be cleared, as a share.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the simulation.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation."
+)
 def calibrate(
     run: Path, crops: tuple[Path, ...], *, split: str | None, fpr: float, missed: float, seed: int
 ) -> None:

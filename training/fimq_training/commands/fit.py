@@ -9,6 +9,8 @@ import click
 from fimq_training.commands import installed
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+#: What every generator takes.
+SEED = click.IntRange(0, 2**32 - 1)
 
 
 @click.command("fit")
@@ -23,7 +25,13 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Collections to tell apart, or all there are; the recipe's.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
-@click.option("--seed", default=1, show_default=True, help="Of weights, order and alterations.")
+@click.option(
+    "--seed",
+    type=SEED,
+    default=1,
+    show_default=True,
+    help="Of weights, order and alterations.",
+)
 def fit(
     recipe: str,
     crops: tuple[Path, ...],

@@ -18,7 +18,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--pairs", type=click.IntRange(min=1), default=2000, show_default=True, help="To make."
 )
 @click.option("--models", type=FOLDER, help="MediaPipe's face models; fimq's own if left out.")
-@click.option("--seed", default=1, show_default=True, help="Of every draw.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of every draw."
+)
 def forge(data: Path, out: Path, *, pairs: int, models: Path | None, seed: int) -> None:
     """Make crops of real and forged faces from real ones alone.
 

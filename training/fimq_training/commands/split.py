@@ -39,7 +39,9 @@ SHARE = click.FloatRange(0, 1, max_open=True)
     show_default=True,
     help="Of the paper's numbers of images, for smaller sets.",
 )
-@click.option("--seed", default=1, show_default=True, help="Of every draw.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of every draw."
+)
 @click.option("--name", help="Of the file; the rule's if left out.")
 def split(
     crops: tuple[Path, ...],

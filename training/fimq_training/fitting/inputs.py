@@ -52,7 +52,7 @@ class CropInputs:
         places = np.arange(len(order))[first * self._batch :]
 
         def read(place: Any, path: Any, index: Any, weight: Any) -> Any:
-            seed = tf.stack([self._seed * 100_003 + number, tf.cast(place, tf.int32)])
+            seed = tf.stack([(self._seed * 100_003 + number) % 2**31, tf.cast(place, tf.int32)])
             return altered(load(path, self._size), alterations, seed), index, weight
 
         rows = order[places]

@@ -128,7 +128,7 @@ class MatchedInputs:
         places = np.arange(len(rows)) + first * self._pairs
 
         def read(place: Any, original: Any, fake: Any, method: Any) -> Any:
-            seed = tf.stack([self._seed * 100_003 + epoch, tf.cast(place, tf.int32)])
+            seed = tf.stack([(self._seed * 100_003 + epoch) % 2**31, tf.cast(place, tf.int32)])
             both = [altered(load(path, self._size), alterations, seed) for path in (original, fake)]
             return (*both, method)
 
