@@ -22,6 +22,7 @@ from fimq_training.fitting.alterations import Alterations
 from fimq_training.fitting.checkpoint import Checkpoints
 from fimq_training.fitting.crop_task import BINARY, Classes, CropTask
 from fimq_training.fitting.fit import Fit
+from fimq_training.fitting.history import History
 from fimq_training.fitting.inputs import CropInputs
 from fimq_training.fitting.plan import Plan
 from fimq_training.fitting.run import put
@@ -79,6 +80,23 @@ class TestFit:
         again, reports = run(tmp_path, table)
         assert not reports
         assert again.history.epochs == first.history.epochs
+
+    def test_a_stop_before_the_last_row_was_written_does_not_lose_it(
+        self, table, tmp_path, monkeypatch
+    ):
+        plan = PLAN.model_copy(update={"epochs": 1})
+
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(History, "write_csv", stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path, table, plan)
+        assert not (tmp_path / "log.csv").exists()
+        run(tmp_path, table, plan)
+        assert [row["epoch"] for row in rows_of(tmp_path)] == ["1"]
+        assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
     def test_the_same_seed_gives_the_same_curve(self, table, tmp_path):
         one, _ = run(tmp_path / "a", table)

@@ -97,9 +97,11 @@ class Fit:
 
         Raises:
             LossNotFinite: the loss is not a number; the checkpoints are of before.
-            DiskFull: a checkpoint found no room; the ones of before are there.
+            DiskFull: a file found no room; the checkpoints of before are there.
         """
         steps, plan = self._task.steps, self._plan
+        if self.history.epochs:
+            self._show()  # who stopped between a checkpoint and its row has the row now
         writer = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
         with writer.as_default():
             while self._step < plan.epochs * steps and not self.history.is_over(plan.patience):
@@ -165,13 +167,17 @@ class Fit:
             self._write_weights("best.npz")
         self._sums = _Sums()
         self._save()
-        self.history.write_csv(self._folder / "log.csv")
-        draw(self.history, self._folder / "curves.png")
+        self._show()
         for name in ("loss", "accuracy", "val_loss", "val_accuracy", "rate"):
             value = getattr(epoch, name)
             if value is not None:
                 tf.summary.scalar(name, value, step=number)
         return epoch
+
+    def _show(self) -> None:
+        """Write down what the history has."""
+        self.history.write_csv(self._folder / "log.csv")
+        draw(self.history, self._folder / "curves.png")
 
     def _validate(self) -> tuple[float, float]:
         kept = self._swap_in_averages()

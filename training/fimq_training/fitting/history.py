@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
@@ -43,10 +43,10 @@ class History:
     @property
     def best(self) -> Epoch | None:
         """The epoch with the least validation loss (the first of equals); the last without."""
-        judged = [e for e in self.epochs if e.val_loss is not None]
+        judged = [(e.val_loss, e) for e in self.epochs if e.val_loss is not None]
         if not judged:
             return self.epochs[-1] if self.epochs else None
-        return min(judged, key=lambda epoch: epoch.val_loss or math.inf)
+        return min(judged, key=itemgetter(0))[1]
 
     def is_over(self, patience: int | None) -> bool:
         """Whether so many epochs went by without a better validation loss."""
