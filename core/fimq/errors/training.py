@@ -116,6 +116,14 @@ class ClassEmpty(TrainingError):
     exit_status = 2
 
 
+class ClassMixed(TrainingError):
+    """A class has both real and manipulated images."""
+
+    code = "class_mixed"
+    hint = "Leave it out of --classes, or choose a recipe that tells by label."
+    exit_status = 2
+
+
 class OriginalsMissing(TrainingError):
     """No fake crop has its original beside it."""
 

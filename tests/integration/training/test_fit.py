@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from extras import need
 need("tensorflow", extra="training")
 
 from crop_folder import SIZE
-from fimq.errors import CheckpointDamaged, ClassEmpty, LossNotFinite
+from fimq.errors import CheckpointDamaged, ClassEmpty, ClassMixed, LossNotFinite
 from fimq_training.crops.table import CropTable
 from fimq_training.fitting.alterations import Alterations
 from fimq_training.fitting.checkpoint import Checkpoints
@@ -150,6 +151,14 @@ class TestFit:
     def test_a_class_without_images_is_named(self, table):
         with pytest.raises(ClassEmpty, match="FaceSwap"):
             Classes(("Deepfakes", "FaceSwap"), "collection").examples(table, balanced=False)
+
+    def test_a_collection_of_both_labels_is_named(self, table):
+        mixed = [replace(crop, collection="Both") for crop in table.crops[:4]]
+        mixed = CropTable([*mixed, *table.crops[4:]], table.folders)
+        with pytest.raises(ClassMixed, match="Both"):
+            Classes.of(mixed).manipulated(mixed)
+        chosen = Classes(("Deepfakes", "Youtube"), "collection")
+        assert chosen.manipulated(mixed) == {"Deepfakes": True, "Youtube": False}
 
 
 CHILD = """

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fimq.errors import ClassEmpty
+from fimq.errors import ClassEmpty, ClassMixed
 from fimq_training.crops.table import Crop, CropTable
 from fimq_training.fitting.alterations import Alterations
 from fimq_training.fitting.inputs import CropInputs, Examples
@@ -54,8 +54,17 @@ class Classes:
         return Examples([table.path(crop) for crop in mine], classes, weights.astype(np.float32))
 
     def manipulated(self, table: CropTable) -> dict[str, bool]:
-        """For each class, whether its crops are manipulated."""
-        return {name: crop.manipulated for crop in table.crops if (name := self.name(crop))}
+        """For each class, whether its crops are manipulated.
+
+        Raises:
+            ClassMixed: those of a class are both.
+        """
+        flags: dict[str, bool] = {}
+        for crop in table.crops:
+            name = self.name(crop)
+            if name in self.names and flags.setdefault(name, crop.manipulated) != crop.manipulated:
+                raise ClassMixed(f"The collection {name} has both real and manipulated crops")
+        return flags
 
 
 class CropTask:

@@ -45,6 +45,7 @@ def prepare(recipe: Recipe, table: CropTable, out: Path, *, init: str | None, se
         SplitSharesIdentity, SplitSharesVideo, SplitSharesPicture: the split leaks, and its rule
             does not say so.
         ClassEmpty: a class has no crops on a side.
+        ClassMixed: a class has crops of both labels.
         OriginalsMissing: fakes were to be beside their originals, and have none.
         StartWeightsMissing, StartWeightsInvalid: there is nothing to start from.
         RunDiffers: the folder holds a fit of something else.
