@@ -98,7 +98,7 @@ def disk(installation, faceforensics):
 def test_the_way_from_a_disk_to_a_promoted_model_is_the_one_in_the_docs(disk) -> None:
     way = [line for page, line in _lines() if page == "training.md"]
     assert [line.split()[2] for line in way] == [
-        *("prepare", "split", "fit", "evaluate", "calibrate", "export"),
+        *("prepare", "split", "fit", "calibrate", "evaluate", "export"),
         *("import", "promote"),
     ]
     for command in way:

@@ -50,7 +50,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "train": (
         "fimq_training.commands.train",
         "train",
-        "Rebuild the models: prepare, split, fit, evaluate, calibrate, export.",
+        "Rebuild the models: prepare, split, fit, calibrate, evaluate, export.",
     ),
     "evaluate": (
         "fimq_training.commands.evaluate_videos",

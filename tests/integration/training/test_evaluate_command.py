@@ -61,7 +61,10 @@ def test_it_leaves_a_report_for_programs_people_and_eyes(run, table, split):
     assert sum(map(sum, report["confusion"]["counts"])) == len(split.keys(Side.TEST))
     for name in ("roc", "reliability", "histograms", "confusion"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert report["scores"] == "raw"
+    assert "these scores are raw" in result.stderr
     text = (out / "report.md").read_text()
+    assert "Scores are raw (the model has no calibration: `fimq train calibrate`)." in text
     assert "| actual, % | fake | real | crops |" in text
     assert "precision at 10 %" in text
 
@@ -91,6 +94,7 @@ def test_the_package_in_the_wheel_can_be_measured(table, split, tmp_path):
     assert call("evaluate", package, table.folders["made"], *out).exit_code == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["model"].startswith("fimq-b0@")
+    assert report["scores"] == "calibrated"
     assert report["confusion"]["classes"] == ["real", "manipulated"]
 
 

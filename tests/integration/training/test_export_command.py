@@ -50,8 +50,8 @@ def run(table, tmp_path_factory):
     (folder / "small.toml").write_text(text.replace("size = 128", f"size = {SIZE}"))
     common = ("--init", "none", "--split", "three", "--out", folder / "run", "--epochs", 8)
     call("fit", folder / "small.toml", crops, *common)
-    call("evaluate", folder / "run", crops)
     call("calibrate", folder / "run", crops, "--fpr", "0.05")
+    call("evaluate", folder / "run", crops)
     return folder / "run"
 
 
@@ -74,6 +74,30 @@ class TestCalibrate:
         result = call("calibrate", run, table.folders["made"], "--fpr", "0.01")
         assert "people allow to promise no less than" in result.stderr
         assert "simulated video of 60 min" in result.stdout
+
+    def test_an_evaluation_after_it_is_of_calibrated_scores_pooled_as_it_says(
+        self, run, table, tmp_path
+    ):
+        points = OperatingPoints.read(run)
+        call("evaluate", run, table.folders["made"], "--out", tmp_path)
+        kept = Predictions.read(tmp_path / "predictions.parquet", table)
+        raw = Predictions.make(table.rows(c.key for c in kept.crops), models.load(run, raw=True))
+        wanted = [points.calibration.apply(score) for score in raw.manipulated_scores]
+        assert np.allclose(kept.manipulated_scores, wanted, atol=1e-6)
+        assert not np.allclose(kept.manipulated_scores, raw.manipulated_scores, atol=1e-2)
+        assert kept.pooling.window_penalty == points.window_penalty
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert (report["scores"], report["window_penalty"]) == ("calibrated", points.window_penalty)
+        assert "Scores are calibrated." in (tmp_path / "report.md").read_text()
+
+    def test_it_finds_the_same_when_there_is_one_already(self, run, table):
+        before = OperatingPoints.read(run)
+        call("calibrate", run, table.folders["made"], "--fpr", before.wanted)
+        assert OperatingPoints.read(run) == before
+
+    def test_a_package_is_measured_with_the_pooling_of_its_manifest(self, package, run):
+        wanted = OperatingPoints.read(run).window_penalty
+        assert models.load(package).pooling.window_penalty == wanted
 
     def test_too_few_real_videos_say_nothing(self, table):
         rows = [crop for crop in table.crops if crop.manipulated or crop.video < "010"]
@@ -106,6 +130,7 @@ class TestExport:
         assert manifest.training_data[0].licence == "CC0"
         evaluation = json.loads((run / "evaluation" / "report.json").read_text())
         assert manifest.metrics["evaluation"]["crops"]["auc"] == evaluation["measures"][0]["auc"]
+        assert manifest.metrics["evaluation"]["scores"] == "calibrated"
         card = (package / "card.md").read_text()
         assert f"{evaluation['measures'][0]['auc']['value']:.3f}" in card
 
@@ -115,7 +140,7 @@ class TestExport:
             name: choose(made, tmp_path, name).runtime.score(_crops(table))
             for name in ("openvino", "onnxruntime")
         }
-        wanted = models.load(run).scorer(_crops(table))
+        wanted = models.load(run, raw=True).scorer(_crops(table))
         for name, found in scores.items():
             assert np.abs(found - wanted).max() < 5e-3, name
 

@@ -1,5 +1,7 @@
 """The parts of an evaluation on crops: what each is held against."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,12 @@ from extras import need
 
 need("tensorflow", extra="training")
 
+from crop_folder import crop
+from fimq.policy.pooling import PoolingRule, expit, logit
 from fimq_training.evaluation.crop_report import _measures_lines
 from fimq_training.evaluation.judged import Judged
 from fimq_training.evaluation.measures import measure
+from fimq_training.evaluation.predictions import Predictions
 
 
 def judged(*groups):
@@ -57,6 +62,22 @@ def test_a_value_without_real_rows_has_no_auc_and_says_why(codec, by, alone):
     assert part.auc is None
     line = f"| {alone} | 20 | no real row of {alone} | {part.called} |"
     assert line in _measures_lines(codec)
+
+
+def test_a_video_is_pooled_by_the_models_own_rule():
+    rows = [
+        replace(crop("one", manipulated=True, collection="Deepfakes"), frame=n) for n in range(40)
+    ]
+    of_fakes = np.where(np.arange(40) < 10, 0.9, 0.1)
+
+    def score(penalty):
+        scores = np.stack([of_fakes, 1 - of_fakes], 1)
+        rule = PoolingRule(window_penalty=penalty)
+        made = Predictions(rows, ("fake", "real"), (True, False), scores, rule)
+        return float(Judged.videos(made).scores[0])
+
+    assert score(0.0) == pytest.approx(0.9)
+    assert score(1.0) == pytest.approx(expit(logit(0.9) - np.log(5)))
 
 
 def test_a_method_is_held_against_all_real_rows(codec):

@@ -54,7 +54,7 @@ def calibrate(
     table = CropTable.read(*crops)
     sides = Split.read(find_split(split or Run.read(run).split, table))
     rows = table.rows(sides.keys(Side.VALIDATION))
-    predictions = Predictions.make(rows, models.load(run))
+    predictions = Predictions.make(rows, models.load(run, raw=True))
     points = operating_points.find(predictions, wanted=fpr, missed=missed, seed=seed)
     points.write(run)
     click.echo(f"high precision {points.high_precision:.3f}, high recall {points.high_recall:.3f}")
@@ -70,4 +70,4 @@ def calibrate(
             f"{points.promise:.0%}, not {fpr:.1%}",
             err=True,
         )
-    click.echo(f"Next: fimq train export {run} PACKAGE --name NAME --version VERSION", err=True)
+    click.echo(f"Next: fimq train evaluate {run} {' '.join(map(str, crops))}", err=True)

@@ -23,7 +23,8 @@ def evaluate(
 ) -> None:
     """Measure MODEL, a run or a package, on the test side of a split of CROPS.
 
-    Thresholds are chosen on the validation side. Writes report.json, report.md and pictures.
+    Thresholds are chosen on the validation side. Scores of a run are calibrated once
+    `fimq train calibrate` has been there. Writes report.json, report.md and pictures.
 
     Example: fimq train evaluate runs/one crops
     """
@@ -58,6 +59,8 @@ def evaluate(
         split=sides.name,
         crops=rows.fingerprint,
         leaks=sides.facts.get("leaks", ""),
+        scores="calibrated" if loaded.calibrated else "raw",
+        window_penalty=loaded.pooling.window_penalty,
         confusion=crop_report.confusion(test, names),
         measures=crop_report.measured(made[Side.VALIDATION], test),
         robustness=tuple(sweep(rows, loaded, test)) if robustness else (),
@@ -69,3 +72,8 @@ def evaluate(
             f"{measures.manipulated} manipulated, {measures.units} people"
         )
     click.echo(f"{folder / 'report.md'}")
+    if (model / FILE).exists():
+        way = f"export {model} PACKAGE --name NAME --version VERSION"
+        if not loaded.calibrated:
+            way = f"calibrate {model} {' '.join(map(str, crops))}; these scores are raw"
+        click.echo(f"Next: fimq train {way}", err=True)

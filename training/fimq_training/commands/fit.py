@@ -64,4 +64,4 @@ def fit(
         loss = "" if best.val_loss is None else f", validation loss {best.val_loss:.4f}"
         click.echo(f"{out}: best epoch {best.epoch}{loss}")
     folders = " ".join(str(folder) for folder in crops)
-    click.echo(f"Next: fimq train evaluate {out} {folders}", err=True)
+    click.echo(f"Next: fimq train calibrate {out} {folders}", err=True)

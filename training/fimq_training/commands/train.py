@@ -18,7 +18,7 @@ from fimq_training.commands.weights import weights
 
 @click.group("train")
 def train() -> None:
-    """Rebuild the models: prepare, split, fit, evaluate, calibrate, export.
+    """Rebuild the models: prepare, split, fit, calibrate, evaluate, export.
 
     Example: fimq train recipes
     """
@@ -26,6 +26,6 @@ def train() -> None:
 
 for command in (
     *(prepare, forge, split, audit_command, recipes, weights),
-    *(fit, evaluate, calibrate, export, make),
+    *(fit, calibrate, evaluate, export, make),
 ):
     train.add_command(command)

@@ -43,6 +43,8 @@ class CropReport:
     split: str
     crops: str  #: fingerprint of the test crops
     leaks: str  #: what the split leaks, empty where nothing
+    scores: str  #: `calibrated`, or `raw` of a model without calibration
+    window_penalty: float  #: that videos were pooled with, in logits for each e-fold of windows
     confusion: Confusion
     measures: tuple[Measures, ...]
     robustness: tuple[Setback, ...]
@@ -104,7 +106,7 @@ def markdown(report: CropReport, pictures: Sequence[str] = ()) -> str:
     lines = [f"# {report.model} on {report.split}", ""]
     if report.leaks:
         lines += [f"**This split leaks** ({report.leaks}): its figures flatter.", ""]
-    lines += ["Intervals are 95 %, over people.", "", "## Confusion", ""]
+    lines += ["Intervals are 95 %, over people.", "", _scores_line(report), "", "## Confusion", ""]
     lines += _confusion_lines(report.confusion)
     for measures in report.measures:
         lines += ["", *_measures_lines(measures)]
@@ -119,6 +121,16 @@ def markdown(report: CropReport, pictures: Sequence[str] = ()) -> str:
     if pictures:
         lines += ["", "## Pictures", "", *(f"![{Path(name).stem}]({name})" for name in pictures)]
     return "\n".join(lines) + "\n"
+
+
+def _scores_line(report: CropReport) -> str:
+    raw = (
+        " (the model has no calibration: `fimq train calibrate`)" if report.scores == "raw" else ""
+    )
+    return (
+        f"Scores are {report.scores}{raw}. A video's are pooled; its strongest window loses "
+        f"{report.window_penalty:g} logits for each e-fold of windows."
+    )
 
 
 def _confusion_lines(found: Confusion) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fimq.policy.pooling import Evidence, PoolingRule, pool
+from fimq.policy.pooling import Evidence, pool
 from fimq_training.crops.table import Crop
 from fimq_training.evaluation.predictions import Predictions
 
@@ -56,6 +56,8 @@ class Judged:
     def videos(cls, predictions: Predictions) -> Self:
         """One row a video, its crops pooled as a verdict pools a track, all of one quality.
 
+        By the model's own rule, where it was calibrated with one.
+
         Where several people are in a video their faces are pooled together: crops know no
         tracks. `fimq evaluate` goes the whole way.
         """
@@ -74,7 +76,7 @@ class Judged:
                     for row in rows
                     if (crop := predictions.crops[row])
                 ],
-                PoolingRule(),
+                predictions.pooling,
             )
             for rows in found.values()
         ]

@@ -7,7 +7,7 @@ without the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fimq.errors import CropsMissing, PredictionsDamaged
+from fimq.policy.pooling import PoolingRule
 from fimq_training.crops.pictures import picture
 from fimq_training.crops.table import Crop, CropTable
 from fimq_training.disk import room_for
@@ -24,6 +25,7 @@ from fimq_training.disk import room_for
 #: Crops uint8 [N, size, size, 3] to class scores [N, K] that add up to 1.
 Scorer = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 BATCH = 64
+_PENALTY = "window penalty"  #: beside the classes; with a space, as none of them is named
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Model:
     manipulated: tuple[bool, ...]  #: of each class
     size: int  #: side of its input in pixels
     scorer: Scorer
+    calibrated: bool = False  #: whether its scores are
+    pooling: PoolingRule = field(default_factory=PoolingRule)  #: of the scores of a video
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Predictions:
     classes: tuple[str, ...]
     manipulated: tuple[bool, ...]  #: of each class
     scores: NDArray[np.float64]  #: [N, K]
+    pooling: PoolingRule = field(default_factory=PoolingRule)  #: the model's own, where it has one
 
     @classmethod
     def make(
@@ -67,7 +72,8 @@ class Predictions:
             if altered is not None:
                 pictures = [altered(one) for one in pictures]
             parts.append(model.scorer(np.stack(pictures)))
-        return cls(table.crops, model.classes, model.manipulated, np.concatenate(parts))
+        scores = np.concatenate(parts)
+        return cls(table.crops, model.classes, model.manipulated, scores, model.pooling)
 
     @property
     def labels(self) -> NDArray[np.bool_]:
@@ -90,6 +96,7 @@ class Predictions:
         facts = {
             name: str(int(flag)) for name, flag in zip(self.classes, self.manipulated, strict=True)
         }
+        facts[_PENALTY] = str(self.pooling.window_penalty)
         table = pa.table({"key": [crop.key for crop in self.crops], **columns})
         part = path.with_suffix(".part")
         with room_for(path):
@@ -111,7 +118,8 @@ class Predictions:
             facts = stored.schema.metadata or {}
             manipulated = tuple(facts[name.encode()] == b"1" for name in classes)
             scores = np.stack([stored[name].to_numpy() for name in classes], 1)
-        except (OSError, pa.ArrowException, KeyError) as error:
+            pooling = PoolingRule(window_penalty=float(facts[_PENALTY.encode()]))
+        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             raise PredictionsDamaged(f"{path} cannot be read") from error
         rows = {crop.key: crop for crop in table.rows(keys).crops}
-        return cls([rows[key] for key in keys], classes, manipulated, scores)
+        return cls([rows[key] for key in keys], classes, manipulated, scores, pooling)

@@ -39,6 +39,7 @@ def benchmarks(facts: Facts) -> str:
         lines += [f"**The split leaks** ({evaluation['leaks']}): these figures flatter.", ""]
     lines += [
         f"On the test side of `{evaluation['split']}`; 95 % intervals over people.",
+        f"Scores are {evaluation['scores']}.",
         "",
         "| | crops | videos |",
         "| --- | --- | --- |",

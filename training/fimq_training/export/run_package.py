@@ -91,6 +91,7 @@ def _evaluation(measured: dict[str, Any]) -> dict[str, Any]:
     return {
         "split": measured["split"],
         "leaks": measured["leaks"],
+        "scores": measured.get("scores", "raw"),  # as all were that do not say so
         "confusion": measured["confusion"],
         **{part["kind"]: _short(part) for part in measured["measures"]},
     }
