@@ -271,6 +271,28 @@ def test_a_crop_that_has_gone_is_made_again(film, tmp_path):
     assert CropTable.read(out).fingerprint == before.fingerprint
 
 
+@pytest.mark.parametrize("shards", [(("--shard", "1/2"), ("--shard", "2/2")), ((),)])
+def test_a_file_that_cannot_be_made_again_has_no_crops_in_the_table(tmp_path, shards):
+    """Whichever shard made it at first: the last word on it is that it is bad."""
+    root, out = tmp_path / "films", tmp_path / "out"
+    miniature.put(root, ["real/0.mp4", "real/1.mp4"], awkward.film_bytes())
+    for shard in shards:
+        call("folder", root, out, *shard)
+    table = CropTable.read(out)
+    assert len(table) == 4
+    table.path(table.crops[0]).unlink()
+    (root / "real/0.mp4").write_bytes(b"no film")
+    for _ in range(2):
+        assert call("folder", root, out).exit_code == 0
+        table = CropTable.read(out)
+        assert {crop.video for crop in table.crops} == {"real/1.mp4"}
+        assert all(table.path(crop).is_file() for crop in table.crops)
+        assert [bad["file"] for bad in summary_of(out)["bad"]] == ["real/0.mp4"]
+    (root / "real/0.mp4").write_bytes(awkward.film_bytes())
+    call("folder", root, out)
+    assert len(CropTable.read(out)) == 4
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

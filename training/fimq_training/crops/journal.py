@@ -36,6 +36,7 @@ class Record:
     message: str | None = None  #: the same in words
     final: bool = True  #: whether another try would end the same way
     stamp: tuple[int, int] = (0, 0)  #: size and time of change of a bad file, to see it mended
+    turn: int = 0  #: one more than that of the record that was known before; no clock tells
 
 
 class Journal:
@@ -98,7 +99,11 @@ def run_of(out: Path) -> str:
 
 
 def read(out: Path) -> dict[str, Record]:
-    """What became of each file, over all shards; the last word on it, a good one for choice."""
+    """What became of each file, over all shards: the last word on it.
+
+    The last is the one of the latest turn, whatever shard said it; of two that shards said at
+    once, a good one. A later bad one counts: whoever wrote it removed the crops of the good one.
+    """
     records: dict[str, Record] = {}
     for path in sorted((out / FOLDER).glob("*.jsonl")):
         with path.open("rb") as lines:
@@ -108,9 +113,13 @@ def read(out: Path) -> dict[str, Record]:
                 except (ValueError, TypeError, KeyError):
                     continue  # its file is looked at again
                 known = records.get(record.path)
-                if known is None or known.bad or not record.bad:
+                if known is None or _rank(record) >= _rank(known):
                     records[record.path] = record
     return records
+
+
+def _rank(record: Record) -> tuple[int, bool]:
+    return record.turn, not record.bad
 
 
 def _record(fields: dict[str, Any]) -> Record:

@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -149,7 +149,8 @@ class Making:
                     if isinstance(step, Waiting):
                         progress.waits = step.why
                     else:
-                        lines.append(step)
+                        before = records.get(step.path)
+                        lines.append(replace(step, turn=before.turn + 1) if before else step)
                         progress.add(step)
                     yield progress
 
