@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,10 @@ from fimq.settings import Settings
 from fimq.store.base import open_store
 from fimq_migrations.schema import upgrade
 from fimq_worker import bundle
+from fimq_worker.child.client import DecodeChild
 from fimq_worker.holding import Held, Stopped
 from fimq_worker.measures import Measures
-from fimq_worker.steps import cutter, headway
+from fimq_worker.steps import cutter, headway, scratch
 from fimq_worker.steps.analysis import Analyst
 from scenes import all_of
 
@@ -131,7 +133,30 @@ def test_a_worker_with_other_settings_cuts_nothing(desk: Desk) -> None:
 def test_a_full_disk_is_the_workers_and_not_the_videos(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cutter.tempfile, "TemporaryFile", lambda: open("/dev/full", "w+b"))  # noqa: SIM115, PTH123 - closed by the cutter
+    monkeypatch.setattr(scratch.tempfile, "TemporaryFile", lambda: open("/dev/full", "w+b"))  # noqa: SIM115, PTH123 - closed by the scratch room
     with pytest.raises(ScratchUnusable):
         desk.analyst.cutter.cut(desk.held())
     assert desk.objects() == set()
+
+
+def test_a_scratch_folder_that_is_not_there_is_the_workers(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(ScratchUnusable, match="No such file"):
+        desk.analyst.cutter.cut(desk.held())
+
+
+@pytest.mark.parametrize("whose", ["child", "store"])
+def test_what_child_and_store_cannot_do_is_not_the_scratch_folders(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    if whose == "child":
+        monkeypatch.setattr(DecodeChild, "analyse", fail)
+    else:
+        monkeypatch.setattr(desk.store, "put", fail)
+    with pytest.raises(BrokenPipeError):
+        desk.analyst.cutter.cut(desk.held())

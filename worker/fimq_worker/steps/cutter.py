@@ -6,14 +6,13 @@ in the transaction that names it; a worker that dies before leaves a step to be 
 
 from __future__ import annotations
 
-import tempfile
 from typing import BinaryIO
 
 import structlog
 
 import fimq
 from fimq.cuts import Cut, CutReport
-from fimq.errors import ScratchUnusable, WorkersDiffer
+from fimq.errors import WorkersDiffer
 from fimq.ledger import claims, cutting
 from fimq.ledger.database import Ledger
 from fimq.settings import Settings
@@ -22,6 +21,7 @@ from fimq_worker import bundle
 from fimq_worker.child.protocol import PlanReply
 from fimq_worker.cutting import cut_faces, planned
 from fimq_worker.holding import Held, Stopped
+from fimq_worker.steps import scratch
 from fimq_worker.steps.footage import Footage
 from fimq_worker.steps.headway import Headway
 from fimq_worker.steps.persistence import Persistence
@@ -69,12 +69,8 @@ class Cutter:
         return []
 
     def _made(self, held: Held, cut: Cut) -> CutReport:
-        try:
-            with tempfile.TemporaryFile() as file:
-                return self._report(held, cut, file)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise ScratchUnusable(f"the bundle could not be written: {why}") from error
+        with scratch.opened() as file:
+            return self._report(held, cut, file)
 
     def _end(self, held: Held, report: CutReport) -> None:
         if not self.persistence.ask(
