@@ -109,10 +109,6 @@ def _shared(
     return list(leaks.values())
 
 
-def _video(crop: Crop) -> tuple[str]:
-    return (f"{crop.dataset}/{crop.video}",)
-
-
 def _same_pictures(table: CropTable, split: Split) -> Iterator[Leak]:
     if not len(table):
         return
