@@ -8,6 +8,7 @@ delete a stage's files to repeat it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Iterator, Mapping
@@ -19,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from fimq.errors import PairsTell, RecipeInvalid
+from fimq.errors import PairsTell, RecipeInvalid, RunDiffers
 from fimq_training.arrays import read_arrays
 from fimq_training.datasets.catalogue import Catalogue
+from fimq_training.disk import room_for
 from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.onnx import Network
 from fimq_training.export.package import Release, write_package
@@ -47,6 +49,7 @@ PROBED = 8  #: files that the probe looks at
 TELLS = 0.6  #: AUC of the probe from which on pairs are not fitted on
 CLIP_DRAWS = 4  #: degradations and forgeries of each held-out clip
 CLIP_SEED, PORTRAIT_SEED = 3, 4
+_SAID = ("title", "source", "command", "time", "expect")  #: of a recipe: decides nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,13 @@ class Workshop:
         return self.out / "package"
 
     def run(self, created: datetime, outside: Mapping[str, Any]) -> Iterator[Stage]:
-        """Run every stage that has not been run."""
+        """Run every stage that has not been run.
+
+        Raises:
+            RunDiffers: the folder holds stages of another recipe or other data.
+            PairsTell: codec and sharpness tell the label.
+        """
+        self.agree()
         yield from self.read_samples()
         yield from self.convert_start()
         yield from self.make_pairs()
@@ -95,6 +104,29 @@ class Workshop:
         yield from self.fit()
         yield from self.make_held_out()
         yield from self.write_package(created, outside)
+
+    def agree(self) -> None:
+        """Be the first in this folder, or be as the first was.
+
+        Raises:
+            RunDiffers: it holds stages of another recipe or other data.
+            DiskFull: there was no room.
+        """
+        listed = hashlib.sha256((self._inputs.data / "manifest.csv").read_bytes()).hexdigest()
+        facts = {"manifest": listed, **self._recipe.model_dump(mode="json")}
+        for name in _SAID:
+            del facts[name]
+        path = self.out / "recipe.json"
+        with room_for(path):
+            self.out.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                part = path.with_suffix(".part")
+                part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+                part.rename(path)
+        then = json.loads(path.read_text(encoding="utf-8"))
+        for name, value in facts.items():
+            if then.get(name) != value:
+                raise RunDiffers(f"{self.out} was begun with another {name}")
 
     def read_samples(self) -> Iterator[Stage]:
         """Find the faces of every portrait and clip, with their landmarks."""
@@ -224,7 +256,15 @@ class Workshop:
             for kind in (self._catalogue.portraits, self._catalogue.clips)
             for entry in kind(held_out=False)
         }
-        release = Release(created=created, steps=steps, crop=self._crop)
+        release = Release(
+            created=created,
+            steps=steps,
+            pairs=self._recipe.fit.batch // 2,
+            recipe=self._recipe.name,
+            name=self._data.model,
+            version=self._data.version,
+            crop=self._crop,
+        )
         passed = write_package(
             self.package, weights, report, release=release, folders=trained_on, outside=outside
         )

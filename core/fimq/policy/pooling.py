@@ -56,7 +56,8 @@ def logit(score: float) -> float:
 
 def expit(value: float) -> float:
     """The score of a log odds."""
-    return 1 / (1 + math.exp(-value))
+    # Beyond that, the exponential has no number.
+    return 1 / (1 + math.exp(min(-value, 700.0)))
 
 
 def pool(evidence: Sequence[Evidence], rule: PoolingRule) -> float:

@@ -1,6 +1,7 @@
 """`fimq train evaluate`: figures of a fit, and of a package, on crops."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from extras import need
 need("tensorflow", extra="training")
 
 from crop_folder import SIZE
-from fimq.errors import RunMissing, UsageError
+from fimq.errors import RunDiffers, RunMissing, UsageError
 from fimq_training.commands.train import train
 from fimq_training.evaluation import crop_report, metrics
 from fimq_training.evaluation.predictions import Predictions
+from fimq_training.fitting.run import SPLIT
 from fimq_training.recipes.recipe import HOUSE
 from fimq_training.splits.split import Side, Split
 
@@ -113,3 +115,27 @@ def test_seven_classes_print_the_papers_table(table):
     assert "| Youtube | 0.00 | 100.00 | 0.00 | 2 |" in "\n".join(
         crop_report._confusion_lines(found)
     )
+
+
+def test_real_crops_of_every_collection_are_real_and_a_method_unknown_is_left_out(table):
+    classes = ("real", "FaceSwap")
+    real, other = (next(c for c in table.crops if c.manipulated is flag) for flag in (False, True))
+    rows = [real, other, replace(other, collection="FaceSwap")]
+    made = Predictions(rows, classes, (False, True), np.eye(2)[[0, 1, 1]])
+    found = crop_report.confusion(made, crop_report.class_names(rows, classes))
+    assert found.counts == [[1, 0], [0, 1]]
+    assert found.left_out == 1
+
+
+def test_another_split_is_taken_unless_it_measures_on_what_was_fitted(run, table, split, tmp_path):
+    folder = table.folders["made"]
+    # The split that was fitted with is kept with the run, whatever becomes of the original.
+    assert Split.read(run / SPLIT).sides == split.sides
+    turned = {Side.TRAIN: Side.TEST, Side.TEST: Side.TRAIN, Side.VALIDATION: Side.VALIDATION}
+    Split("turned", {k: turned[s] for k, s in split.sides.items()}).write(tmp_path / "t.parquet")
+    with pytest.raises(RunDiffers, match=r"was fitted on .* crops that turned measures on"):
+        call("evaluate", run, folder, "--split", tmp_path / "t.parquet")
+    part = {key: side for key, side in split.sides.items() if side is not Side.TRAIN}
+    Split("part", part).write(tmp_path / "p.parquet")
+    out = ("--split", tmp_path / "p.parquet", "--out", tmp_path / "out")
+    assert call("evaluate", run, folder, *out).exit_code == 0

@@ -17,6 +17,7 @@ from fimq.errors import (
     RunDiffers,
     SplitMissing,
     SplitSharesIdentity,
+    StartWeightsInvalid,
     StartWeightsMissing,
 )
 from fimq_training.commands.train import train
@@ -80,6 +81,16 @@ def test_a_seed_is_any_that_every_generator_takes(recipe, folder, tmp_path, seed
     assert out.exists() == (status == 0)
 
 
+def test_wrong_start_weights_leave_the_folder_free(folder, tmp_path):
+    text = (HOUSE / "paper-efficientnetb0-binary.toml").read_text()
+    (tmp_path / "b0.toml").write_text(text.replace("size = 128", "size = 32"))
+    out = tmp_path / "run"
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    with pytest.raises(StartWeightsInvalid):
+        call(tmp_path / "b0.toml", folder, "--out", out, "--init", tmp_path / "labels.csv")
+    assert not (out / "run.json").exists()
+
+
 def test_collections_can_be_told_apart_instead(recipe, folder, tmp_path):
     out = tmp_path / "run"
     call(recipe, folder, "--out", out, "--epochs", 1, "--init", "none", "--classes", "all")
@@ -93,7 +104,7 @@ def test_the_same_command_does_nothing_more_and_another_one_is_refused(recipe, f
     written = (out / "weights.npz").read_bytes()
     assert call(*common, 1).exit_code == 0
     assert np.array_equal(written, (out / "weights.npz").read_bytes())
-    with pytest.raises(RunDiffers, match=r"recipe \(fit\)"):
+    with pytest.raises(RunDiffers, match=r"another recipe\.fit\.epochs: 1, not 3"):
         call(*common, 3)
     with pytest.raises(RunDiffers, match="seed"):
         call(*common, 1, "--seed", 2)

@@ -18,7 +18,14 @@ from fimq_training.export.package import Release, manifest
 from fimq_training.manipulations.clips import Clip
 from fimq_training.manipulations.samples import SERVED
 
-RELEASE = Release(created=datetime(2026, 11, 25, tzinfo=UTC), steps=10)
+RELEASE = Release(
+    created=datetime(2026, 11, 25, tzinfo=UTC),
+    steps=10,
+    pairs=32,
+    recipe="fimq-default",
+    name="made",
+    version="1.0.0",
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,7 @@ def facts():
 
 def test_a_manifest_is_one_that_a_worker_takes(facts):
     read = Manifest.model_validate_json(json.dumps(facts))
-    assert read.label == "fimq-b0@0.2.0"
+    assert read.label == "made@1.0.0"
     assert read.experimental
     assert [part.manipulated for part in read.classes] == [False, True]
 

@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fimq.errors import CalibrationImpossible
 from fimq.policy.pooling import Evidence, PoolingRule, expit, logit, pool
+from fimq_training.calibration import temperature
 from fimq_training.calibration.length import choose
 from fimq_training.calibration.streams import LENGTHS, Pooled, Simulation
 
@@ -102,3 +104,31 @@ class TestOperatingPoint:
         calm = choose(videos(noise=0.1, scene=1.0), 0.05, streams=100)
         wild = choose(videos(noise=2.0, scene=0.2, alike=0.9), 0.05, streams=100)
         assert wild.penalty > calm.penalty
+
+
+class TestTemperatureFarOff:
+    """Where logits are far from nought as a whole, undamped steps would run away."""
+
+    @given(st.floats(-12, 12), st.floats(0.3, 3), st.integers(0, 99))
+    def test_the_likeliest_line_is_found(self, mean, spread, seed):
+        rng = np.random.default_rng(seed)
+        labels = np.repeat([False, True], 120)
+        logits = mean + spread * (rng.normal(size=240) + 0.8 * labels)
+        found = temperature.fit(logits, labels, np.ones(240))
+        margins = logits / found.temperature + found.bias
+        expected = 1 / (1 + np.exp(-margins))
+        # At the optimum the residuals are orthogonal to both columns.
+        assert abs((expected - labels).sum()) < 1e-4
+        assert abs(((expected - labels) * logits).sum()) < 1e-3
+
+    def test_labels_that_are_told_apart_without_a_fault_have_an_end(self):
+        logits = np.array([-3.0, -2.0, 2.0, 3.0])
+        found = temperature.fit(logits, logits > 0, np.ones(4))
+        assert found.temperature >= 1 / temperature.STEEPEST
+        assert abs(found.bias) < 100
+
+    def test_scores_that_run_the_wrong_way_are_refused(self):
+        logits = np.array([2.0, 1.5, 0.1, -1.0, -1.5, 0.2])
+        labels = np.array([False, False, True, True, True, False])
+        with pytest.raises(CalibrationImpossible, match="tells nothing"):
+            temperature.fit(logits, labels, np.ones(6))

@@ -131,6 +131,7 @@ def test_ffpp_names_pairs_as_the_paper_and_the_official_split_do(tree):
     assert (real.collection, real.identities) == ("Youtube", ("003",))
     swapped = next(item for item in items.values() if item.collection == "DeepFakeDetection")
     assert swapped.identities == ("actor_01", "actor_02")
+    assert swapped.target == "01__kitchen_still"
     assert {item.identities for item in items.values() if item.collection == "Actors"} == {
         ("actor_01",),
         ("actor_02",),

@@ -6,7 +6,7 @@ from extras import need
 
 need("pyarrow", extra="training")
 
-from fimq.errors import ClassEmpty, DiskFull
+from fimq.errors import ClassEmpty, CropsDiffer, DiskFull
 from fimq_training.crops import forging
 from fimq_training.crops.forging import Forging
 from fimq_training.crops.table import CropTable
@@ -74,3 +74,12 @@ def test_the_papers_split_takes_its_classes(many, tmp_path):
     with pytest.raises(ClassEmpty):
         paper.by_collection(table)
     assert paper.by_collection(table, scale=0.0002).sides
+
+
+def test_pairs_of_other_options_are_refused(many, tmp_path):
+    list(Forging(tmp_path).run(many, 4))
+    list(Forging(tmp_path).run(many, 4))
+    for other, pairs in ((Forging(tmp_path, seed=2), 4), (Forging(tmp_path), 8)):
+        with pytest.raises(CropsDiffer, match="was made with"):
+            list(other.run(many, pairs))
+    assert len(CropTable.read(tmp_path)) == 8

@@ -26,9 +26,10 @@ def fake(target, **facts):
         ("original_sequences/youtube/c23/videos/000.mp4", ("000",), "000"),
         ("Celeb-real/id0_0000.mp4", ("celebdf_id0",), "id0_0000"),
         ("dfdc_train_part_0/aaaa.mp4", ("dfdc_aaaa.mp4",), "aaaa.mp4"),
-        ("original_sequences/actors/c23/videos/01__kitchen.mp4", ("actor_01",), "actor_01"),
+        ("original_sequences/actors/c23/videos/01__talking.mp4", ("actor_01",), "01__talking"),
+        ("portraits/anna.jpg#7-real", ("anna",), "anna"),
     ],
-    ids=["faceforensics", "celeb-df", "dfdc", "deepfakedetection"],
+    ids=["faceforensics", "celeb-df", "dfdc", "deepfakedetection", "forged"],
 )
 def test_a_target_is_found_as_each_data_set_names_it(video, identities, target):
     its = real("its", video=video, identities=identities)
@@ -45,6 +46,12 @@ def test_the_nearest_frame_is_taken_and_then_the_nearest_face():
     found = Originals(CropTable(crops)).of(fake("a", frame=49, x=390.0))
     assert found is not None
     assert found.video == "right.mp4"
+
+
+def test_one_that_is_far_away_is_none():
+    crops = CropTable([real("a", identities=("a",), frame=0)])
+    assert Originals(crops).of(fake("a", frame=25)) is not None
+    assert Originals(crops).of(fake("a", frame=26)) is None
 
 
 @pytest.mark.parametrize(

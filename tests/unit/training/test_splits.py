@@ -21,11 +21,12 @@ from fimq.errors import (
     SplitSharesIdentity,
     SplitSharesPicture,
     SplitSharesVideo,
+    UsageError,
 )
 from fimq_training.crops.table import CropTable
 from fimq_training.splits import paper, people
 from fimq_training.splits.audit import audit, difference_hashes, near
-from fimq_training.splits.split import Side, Split
+from fimq_training.splits.split import Side, Split, find_split
 
 
 def row(number, *, identities=(), video=None, collection="Youtube"):
@@ -50,7 +51,8 @@ class TestByPeople:
             split = people.by_people(table, validation=0.2, test=0.2, seed=seed)
         except SideEmpty:
             return
-        assert set(split.sides) == set(table.keys)
+        left_out = len(table) - len(split.sides)
+        assert split.facts.get("left_out", "0") == str(left_out)
         assert not audit(table, split, pictures=False).leaks
 
     def test_shares_are_about_those_asked_for(self):
@@ -70,6 +72,30 @@ class TestByPeople:
         with pytest.raises(SideEmpty, match="Too few people"):
             people.by_people(CropTable(row(n, identities=("anna",)) for n in range(9)))
 
+    @pytest.mark.parametrize("seed", range(6))
+    def test_a_group_too_large_for_a_side_is_trained_on(self, seed):
+        crowd = [row(n, identities=("a", f"x{n}")) for n in range(600)]
+        alone = [row(600 + n, identities=(f"y{n}",)) for n in range(400)]
+        counts = people.shares(people.by_people(CropTable([*crowd, *alone]), seed=seed))
+        assert counts == {Side.TRAIN: 800, Side.VALIDATION: 100, Side.TEST: 100}
+
+    def test_where_all_hang_together_people_are_dealt_singly(self):
+        rng = np.random.default_rng(1)
+        real = [row(n, identities=(f"p{n % 30}",)) for n in range(300)]
+        swapped = [
+            row(300 + n, identities=tuple(f"p{p}" for p in rng.choice(30, 2, replace=False)))
+            for n in range(600)
+        ]
+        table = CropTable([*real, *swapped])
+        split = people.by_people(table, validation=0.2, test=0.2)
+        assert not audit(table, split, pictures=False).leaks
+        left_out = len(table) - len(split.sides)
+        assert split.facts["left_out"] == str(left_out)
+        assert 0 < left_out < len(swapped)
+        for side in Side:
+            shown = [c for c in table.crops if split.sides.get(c.key) is side]
+            assert {len(c.identities) for c in shown} == {1, 2}
+
 
 class TestOfficial:
     @pytest.fixture
@@ -87,9 +113,10 @@ class TestOfficial:
         assert sides == [*[Side.TRAIN] * 3, Side.VALIDATION, Side.TEST, Side.TEST]
         assert not audit(table, split, pictures=False).leaks
 
-    def test_another_data_set_is_dealt_by_people(self, pairs):
-        theirs = [row(n, identities=(who,)) for n, who in enumerate(("000", "010", "020"))]
-        ours = [replace(row(n, identities=(f"our_{n // 2}",)), dataset="forged") for n in range(60)]
+    @pytest.mark.parametrize("dataset", ["made", "forged"])
+    def test_who_is_not_in_the_lists_is_dealt_by_people(self, pairs, dataset):
+        theirs = [row(90 + n, identities=(who,)) for n, who in enumerate(("000", "010", "020"))]
+        ours = [replace(row(n, identities=(f"our_{n // 2}",)), dataset=dataset) for n in range(60)]
         table = CropTable([*theirs, *ours])
         split = people.official(table, pairs)
         assert set(split.sides) == set(table.keys)
@@ -232,3 +259,21 @@ class TestNear:
     def test_a_hash_is_of_brightness_from_left_to_right(self):
         ramp = np.tile(np.arange(0, 252, 7, dtype=np.uint8), (36, 1))
         assert difference_hashes(np.stack([ramp, ramp[:, ::-1]])).tolist() == [2**64 - 1, 0]
+
+
+class TestFindSplit:
+    @pytest.fixture
+    def table(self, tmp_path):
+        folders = {"made": tmp_path / "one", "forged": tmp_path / "two"}
+        return CropTable([row(0), replace(row(1), dataset="forged")], folders)
+
+    def test_it_is_found_in_any_folder(self, table):
+        path = table.folders["forged"] / "splits" / "people.parquet"
+        Split("people", {}).write(path)
+        assert find_split("people", table) == path
+
+    def test_two_of_one_name_are_refused(self, table):
+        for folder in table.folders.values():
+            Split("people", {}).write(folder / "splits" / "people.parquet")
+        with pytest.raises(UsageError, match="two folders have a split people"):
+            find_split("people", table)

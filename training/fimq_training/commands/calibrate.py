@@ -52,7 +52,8 @@ def calibrate(
     from fimq_training.splits.split import Side, Split, find_split
 
     table = CropTable.read(*crops)
-    sides = Split.read(find_split(split or Run.read(run).split, table))
+    given = None if split is None else Split.read(find_split(split, table))
+    sides = Run.read(run).split_for(run, given)
     rows = table.rows(sides.keys(Side.VALIDATION))
     predictions = Predictions.make(rows, models.load(run, raw=True))
     points = operating_points.find(predictions, wanted=fpr, missed=missed, seed=seed)

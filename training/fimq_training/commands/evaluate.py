@@ -37,11 +37,13 @@ def evaluate(
     from fimq_training.splits.split import Side, Split, find_split
 
     table = CropTable.read(*crops)
-    if split is None:
-        if not (model / FILE).exists():
-            raise UsageError("a package does not say which split to use: give --split")
-        split = Run.read(model).split
-    sides = Split.read(find_split(split, table))
+    given = None if split is None else Split.read(find_split(split, table))
+    if (model / FILE).exists():
+        sides = Run.read(model).split_for(model, given)
+    elif given is not None:
+        sides = given
+    else:
+        raise UsageError("a package does not say which split to use: give --split")
     loaded = models.load(model)
     folder = out or model / "evaluation"
     made = {}

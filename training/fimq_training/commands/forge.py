@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import click
@@ -38,12 +39,15 @@ def forge(data: Path, out: Path, *, pairs: int, models: Path | None, seed: int) 
     from fimq_training.manipulations.samples import SampleReader, SampleSet
     from fimq_worker.vision.faces.full_range import FullRangeFinder
 
+    catalogue = Catalogue.read(data)
+    listed = hashlib.sha256((data / "manifest.csv").read_bytes()).hexdigest()
+    forging = Forging(out, seed, listed)
+    forging.agree(pairs)
     stored = out / "samples.npz"
     if not stored.exists():
         folder = models or load_settings().face_models
         finder = FullRangeFinder(folder / "face_detection_full_range_sparse.tflite")
         reader = SampleReader(finder, MeshReader(folder / "face_landmark.tflite"))
-        catalogue = Catalogue.read(data)
         found = SampleSet(
             [
                 *reader.portraits(catalogue.portraits(held_out=False)),
@@ -52,6 +56,6 @@ def forge(data: Path, out: Path, *, pairs: int, models: Path | None, seed: int) 
         )
         click.echo(f"{len(found)} faces of {len(found.people)} people", err=True)
         found.save(stored)
-    for done in Forging(out, seed).run(SampleSet.load(stored), pairs):
+    for done in forging.run(SampleSet.load(stored), pairs):
         click.echo(f"{done} of {pairs} pairs", err=True)
     click.echo(str(out / "crops.parquet"))

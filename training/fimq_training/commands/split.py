@@ -89,6 +89,12 @@ def split(
         found.stop()
     path = crops[0] / "splits" / f"{name or made.name}.parquet"
     replace(made, name=path.stem).write(path)
+    if left_out := int(made.facts.get("left_out", 0)):
+        click.echo(
+            f"note: everyone hangs together, so people were dealt one by one; {left_out:,} crops "
+            "that show people of two sides are left out",
+            err=True,
+        )
     counts = ", ".join(f"{count} {side}" for side, count in people.shares(made).items())
     click.echo(f"{path}: {counts}")
 

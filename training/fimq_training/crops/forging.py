@@ -9,13 +9,16 @@ its codec. Made in shards with seeds of their own; those that are there are not 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from fimq.errors import CropsDiffer
 from fimq_training.crops.table import Crop, CropTable
 from fimq_training.disk import room_for
 from fimq_training.manipulations.landmarks import Pixels
@@ -35,13 +38,16 @@ class Forging:
 
     out: Path
     seed: int = 1
+    data: str = ""  #: names the pictures that the samples are of
 
     def run(self, samples: SampleSet, pairs: int) -> Iterator[int]:
         """Make `pairs` pairs and the table of all of them; yields how many are there.
 
         Raises:
+            CropsDiffer: the folder holds pairs of other options.
             DiskFull: there was no room; the shards that are whole are kept.
         """
+        self.agree(pairs)
         circles = _circles(samples)
         for first in range(0, pairs, SHARD):
             part = self.out / "parts" / f"{first:06d}"
@@ -58,6 +64,26 @@ class Forging:
             for first in range(0, pairs, SHARD)
         ]
         CropTable(crop for part in parts for crop in part).write(self.out)
+
+    def agree(self, pairs: int) -> None:
+        """Be the first in this folder, or be as the first was.
+
+        Raises:
+            CropsDiffer: it holds pairs of other options.
+            DiskFull: there was no room.
+        """
+        options: dict[str, Any] = {"pairs": pairs, "seed": self.seed, "data": self.data}
+        path = self.out / "forged.json"
+        with room_for(path):
+            self.out.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                part = path.with_suffix(".part")
+                part.write_text(json.dumps(options) + "\n", encoding="utf-8")
+                part.rename(path)
+        then = json.loads(path.read_text(encoding="utf-8"))
+        for name, value in options.items():
+            if then.get(name) != value:
+                raise CropsDiffer(f"{self.out} was made with {name} {then.get(name)}, not {value}")
 
     def _crops(self, pair: Pair, number: int) -> Iterator[Crop]:
         kind, _, _ = pair.name.partition("_")

@@ -1,8 +1,8 @@
 """Originals: the real crop beside each fake one, as far as the table tells.
 
-A fake names its target: the video that it was put on (FaceForensics++, Celeb-DF, DFDC) or the
-person (DeepFakeDetection, crops of `fimq train forge`). Its original is the real crop of that
-target, at the same compression, that is nearest in time and then in place.
+A fake names its target: the video that it was put on or, of `fimq train forge`, the person. Its
+original is the real crop of that target, at the same compression, that is nearest in time and
+then in place; none that is further away than two samples mostly are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from fimq_training.crops.table import Crop, CropTable
 
+FURTHEST = 25  #: frames; the same frame is there unless its face was not found
 _Key = tuple[str, str | None, str]  #: data set, compression, name of a video or person
 
 
@@ -30,7 +31,8 @@ class Originals:
         if fake.target is None:
             return None
         real = self._real.get((fake.dataset, fake.compression, fake.target), [])
-        return min(real, key=lambda crop: _distance(crop, fake), default=None)
+        near = [crop for crop in real if abs(crop.frame - fake.frame) <= FURTHEST]
+        return min(near, key=lambda crop: _distance(crop, fake), default=None)
 
 
 def _names(crop: Crop) -> set[str]:

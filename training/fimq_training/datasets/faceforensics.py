@@ -121,9 +121,11 @@ class FaceForensics:
 
     def _fake(self, method: str, name: str, compression: str) -> Item:
         if method == ACTOR_METHOD:
-            target, source = f"actor_{name[:2]}", f"actor_{name[3:5]}"
+            source, identities = f"actor_{name[3:5]}", (f"actor_{name[:2]}", f"actor_{name[3:5]}")
+            target = f"{name[:2]}__{name[7:].rsplit('__', 1)[0]}"  # the actor's video of the scene
         else:
             target, source = name[:3], name[4:7]
+            identities = (target, source)
         return Item(
             path=f"{_folder(method, compression)}/{name}",
             collection=method,
@@ -131,7 +133,7 @@ class FaceForensics:
             method=method,
             source=source,
             target=target,
-            identities=(target, source),
+            identities=identities,
             compression=compression,
             alone=True,
         )

@@ -21,6 +21,8 @@ from fimq_training.evaluation.pictures import draw_all
 from fimq_training.evaluation.predictions import Predictions
 from fimq_training.evaluation.robustness import Setback
 
+REAL = "real"
+
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
@@ -28,6 +30,7 @@ class Confusion:
 
     classes: tuple[str, ...]
     counts: list[list[int]]  #: rows actual, columns said
+    left_out: int = 0  #: crops of a class that the model does not have
 
     @property
     def matrix(self) -> NDArray[np.int64]:
@@ -62,20 +65,24 @@ def confusion(predictions: Predictions, names: Sequence[str]) -> Confusion:
     actual = np.array([index[names[row]] for row in rows], np.int64)
     said = predictions.scores[rows].argmax(1)
     counts = metrics.confusion(actual, said, len(index))
-    return Confusion(predictions.classes, counts.tolist())
+    return Confusion(predictions.classes, counts.tolist(), len(names) - len(rows))
 
 
 def class_names(crops: Sequence[Crop], classes: Sequence[str]) -> list[str]:
-    """The class of each crop, where classes are collections or fake and real."""
-    collections = {crop.collection for crop in crops} & set(classes)
-    if collections:
-        return [crop.collection for crop in crops]
-    return [_label(crop, classes) for crop in crops]
+    """The class of each crop: its collection where that is one, else fake or real."""
+    if {crop.collection for crop in crops}.isdisjoint(classes):
+        return [_label(crop, classes) for crop in crops]
+    return [
+        REAL
+        if REAL in classes and not crop.manipulated and crop.collection not in classes
+        else crop.collection
+        for crop in crops
+    ]
 
 
 def _label(crop: Crop, classes: Sequence[str]) -> str:
     manipulated = "fake" if "fake" in classes else "manipulated"
-    return manipulated if crop.manipulated else "real"
+    return manipulated if crop.manipulated else REAL
 
 
 def measured(validation: Predictions, test: Predictions) -> tuple[Measures, ...]:
@@ -108,6 +115,8 @@ def markdown(report: CropReport, pictures: Sequence[str] = ()) -> str:
         lines += [f"**This split leaks** ({report.leaks}): its figures flatter.", ""]
     lines += ["Intervals are 95 %, over people.", "", _scores_line(report), "", "## Confusion", ""]
     lines += _confusion_lines(report.confusion)
+    if report.confusion.left_out:
+        lines += ["", f"{report.confusion.left_out} crops are of classes that the model has not."]
     for measures in report.measures:
         lines += ["", *_measures_lines(measures)]
     if report.robustness:

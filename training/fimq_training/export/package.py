@@ -24,8 +24,10 @@ class Release:
 
     created: datetime
     steps: int  #: of the fit, all together
-    name: str = "fimq-b0"
-    version: str = "0.2.0"
+    pairs: int  #: of a step
+    recipe: str  #: that it was made by
+    name: str
+    version: str
     sampling: str = "every:25"
     crop: CropRule = SERVED  #: as the model is served
 
@@ -84,7 +86,11 @@ def manifest(
 def _metrics(report: Report, release: Release, outside: Mapping[str, Any]) -> dict[str, Any]:
     facts = asdict(report)
     del facts["calibration"], facts["thresholds"]
-    return {"held_out": facts, "fit": {"steps": release.steps}, **outside}
+    return {
+        "held_out": facts,
+        "fit": {"steps": release.steps, "pairs": release.pairs, "made_by": release.recipe},
+        **outside,
+    }
 
 
 def _rounded(value: Any) -> Any:

@@ -21,6 +21,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import structlog
 import tensorflow as tf
 
 from fimq.errors import CheckpointDamaged, LossNotFinite
@@ -31,6 +32,8 @@ from fimq_training.fitting.history import Epoch, History
 from fimq_training.fitting.plan import Plan
 from fimq_training.fitting.task import Task
 from fimq_training.networks.names import by_name
+
+log = structlog.get_logger(__name__)
 
 REPORT_S = 2.0  #: between two reports
 
@@ -304,7 +307,10 @@ class Fit:
 
 def _every_device() -> Any:
     """Every GPU, or the CPU where there is none: each batch is shared among them."""
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    devices = tf.config.list_logical_devices("GPU")
+    if not devices:
+        log.warning("the recipe is for GPUs and none was found: it is fitted on the CPU")
+        devices = tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 

@@ -16,7 +16,7 @@ from fimq_training.fitting.inputs import CropInputs
 from fimq_training.fitting.matched_inputs import MatchedInputs, Matches
 from fimq_training.fitting.matched_task import MatchedTask
 from fimq_training.fitting.networks import Start
-from fimq_training.fitting.run import Run
+from fimq_training.fitting.run import FILE, SPLIT, Run
 from fimq_training.fitting.task import Task
 from fimq_training.recipes.recipe import CropsPart, MatchedPart, PairsPart, Recipe
 from fimq_training.splits.audit import audit
@@ -66,16 +66,24 @@ def prepare(recipe: Recipe, table: CropTable, out: Path, *, init: str | None, se
     else:
         prepared = _named(recipe, data, sides, start, seed)
     used = CropTable([*sides[Side.TRAIN].crops, *sides[Side.VALIDATION].crops])
-    Run(
+    run = Run(
         recipe=recipe,
         classes=prepared.classes,
         manipulated=prepared.manipulated,
         crops=used.fingerprint,
         split=split.name,
+        sides=split.fingerprint,
         init=start.name,
         seed=seed,
-    ).begin(out)
-    return Fit(out, prepared.task, recipe.fit, seed)
+    )
+    if (out / FILE).exists():
+        run.begin(out)
+    # Built before a new folder is said to be its own: start weights may not fit.
+    fit = Fit(out, prepared.task, recipe.fit, seed)
+    run.begin(out)
+    if not (out / SPLIT).exists():
+        split.write(out / SPLIT)
+    return fit
 
 
 def _named(

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from fimq.errors import RunDiffers, RunMissing
@@ -20,8 +21,10 @@ from fimq_training.arrays import read_arrays
 from fimq_training.disk import room_for
 from fimq_training.networks.names import by_name
 from fimq_training.recipes.recipe import Recipe
+from fimq_training.splits.split import Side, Split
 
 FILE = "run.json"
+SPLIT = "split.parquet"  #: the split that the fit is made with, whatever becomes of the original
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Run:
     manipulated: dict[str, bool]  #: of each class
     crops: str  #: fingerprint of the crops that were used
     split: str  #: name of the split
+    sides: str  #: fingerprint of its sides
     init: str  #: `imagenet`, `none`, or the sha256 of the start weights' file
     seed: int
 
@@ -45,7 +49,8 @@ class Run:
         """
         path = folder / FILE
         if not path.exists():
-            made_by = {name: version(name) for name in ("fimq", "keras", "numpy", "tensorflow-cpu")}
+            made_by = {name: version(name) for name in ("fimq", "keras", "numpy")}
+            made_by["tensorflow"] = tf.__version__  # its distribution has several names
             part = path.with_suffix(".part")
             text = json.dumps(self.facts() | {"made_by": made_by}, indent=2) + "\n"
             with room_for(path):
@@ -72,6 +77,25 @@ class Run:
             return cls(recipe=recipe, classes=tuple(facts.pop("classes")), **facts)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunMissing(f"{folder} holds no fit") from error
+
+    def split_for(self, folder: Path, other: Split | None) -> Split:
+        """The split to measure by: the one that was fitted with, or another one.
+
+        Raises:
+            RunDiffers: the other one measures on crops that were fitted on.
+            SplitMissing, SplitDamaged: the run's own cannot be read.
+        """
+        own = Split.read(folder / SPLIT)
+        if other is None:
+            return own
+        fitted = set(own.keys(Side.TRAIN))
+        seen = [k for s in (Side.VALIDATION, Side.TEST) for k in other.keys(s) if k in fitted]
+        if seen:
+            raise RunDiffers(
+                f"{folder} was fitted on {len(seen)} crops that {other.name} measures on, "
+                f"as {seen[0]}"
+            )
+        return other
 
     def weights(self, folder: Path, name: str = "best.npz") -> dict[str, NDArray[Any]]:
         """The arrays of the best epoch.
@@ -109,8 +133,12 @@ def put(model: Any, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def _where(key: str, before: dict[str, Any], now: dict[str, Any]) -> str:
-    """The name of what differs; inside the recipe, of the part that does."""
+    """What differs; inside the recipe the first value that does, as it was and is."""
     if key != "recipe":
         return key
-    parts = [name for name in now[key] if before[key].get(name) != now[key][name]]
-    return f"recipe ({', '.join(parts)})"
+    was, its, path = before[key], now[key], [key]
+    while isinstance(was, dict) and isinstance(its, dict):
+        name = next(n for n in its if was.get(n) != its[n])
+        was, its = was.get(name), its[name]
+        path.append(name)
+    return f"{'.'.join(path)}: {was}, not {its}"

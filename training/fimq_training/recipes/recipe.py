@@ -82,6 +82,8 @@ class PairsPart(_Part):
 
     kind: Literal["pairs"]
     steps: int = Field(ge=1)  #: that make an epoch
+    model: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")  #: name of what comes out
+    version: str  #: of it
     context: float = Field(default=1.3, ge=1, le=2)  #: side of a crop over that of the face
     portraits: PoolPart
     clips: PoolPart

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fimq.errors import SideEmpty, SplitMissing, SplitRuleUnfit
@@ -26,56 +26,107 @@ def by_people(
 ) -> Split:
     """Deal groups of people out until validation and test have their shares of the crops.
 
+    A group that is larger than what a side still wants goes to training. Where one group is
+    larger than the share of training, as in a data set that swaps everyone with everyone, people
+    are dealt singly instead, and crops that show people of two sides stand on none.
+
     Raises:
         SideEmpty: there are too few groups for three sides.
     """
     wanted = {Side.TEST: test * len(table), Side.VALIDATION: validation * len(table)}
+    its = groups(table.crops)
+    facts = {"seed": str(seed), "fingerprint": table.fingerprint}
+    rule = "by people, in groups that appear together"
+    if max(map(len, its), default=0) > (1 - validation - test) * len(table):
+        sides = _singly(table, wanted, seed)
+        facts["left_out"] = str(len(table) - len(sides))
+        rule = "by people, one by one; crops that show people of two sides are left out"
+    else:
+        sides = _dealt({min(group): group for group in its}, wanted, seed)
+    for side in Side:
+        if wanted.get(side, 1) > 0 and side not in sides.values():
+            raise SideEmpty(f"Too few people for three sides: {side} has none")
+    return Split("people", sides, rule, facts)
+
+
+def _dealt(
+    groups: Mapping[str, Sequence[str]], wanted: Mapping[Side, float], seed: int
+) -> dict[str, Side]:
+    """The side of each key, group by group, in the order that a hash of their names decides."""
     have = dict.fromkeys(Side, 0)
     sides: dict[str, Side] = {}
-    for group in sorted(groups(table.crops), key=lambda group: _drawn(seed, group)):
-        side = next((s for s, count in wanted.items() if have[s] < count), Side.TRAIN)
-        have[side] += len(group)
-        sides |= dict.fromkeys(group, side)
-    for side, count in have.items():
-        if count == 0 and wanted.get(side, 1) > 0:
-            raise SideEmpty(f"Too few people for three sides: {side} has none")
-    facts = {"seed": str(seed), "fingerprint": table.fingerprint}
-    return Split("people", sides, "by people, in groups that appear together", facts)
+    for name in sorted(groups, key=lambda name: _drawn(seed, name)):
+        size = len(groups[name])
+        fitting = (
+            s for s, count in wanted.items() if have[s] < count and size <= _room(count, have[s])
+        )
+        side = next(fitting, Side.TRAIN)
+        have[side] += size
+        sides |= dict.fromkeys(groups[name], side)
+    return sides
+
+
+def _room(wanted: float, have: int) -> float:
+    """How large a group may be for a side: one that overshoots by half a share is let in."""
+    return wanted - have + wanted / 2
+
+
+def _singly(table: CropTable, wanted: Mapping[Side, float], seed: int) -> dict[str, Side]:
+    """As `_dealt`, by single people; a video that shows people of two sides stands on none."""
+    shown: dict[str, set[str]] = {}
+    for crop in table.crops:
+        video, *people = _names(crop)
+        shown.setdefault(video, set()).update(people)
+    crops: dict[str, list[str]] = {}
+    for crop in table.crops:
+        video = _names(crop)[0]
+        crops.setdefault(min(shown[video], default=video), []).append(crop.key)
+    side_of_key = _dealt(crops, wanted, seed)
+    side_of = {name: side_of_key[keys[0]] for name, keys in crops.items()}
+    sides = {}
+    for crop in table.crops:
+        video = _names(crop)[0]
+        its = {side_of.get(name) for name in shown[video] or {video}}
+        if len(its) == 1 and (side := its.pop()) is not None:
+            sides[crop.key] = side
+    return sides
 
 
 def official(table: CropTable, folder: Path) -> Split:
     """FaceForensics++'s own split, from its train.json, val.json and test.json.
 
-    Each is a list of pairs of target ids; both directions of a pair stand on one side. A data
-    set that shows nobody of the lists, as that of `fimq train forge`, is dealt by people, with
-    the same shares.
+    Each is a list of pairs of target ids; both directions of a pair stand on one side. Crops that
+    show nobody of the lists (DeepFakeDetection, `fimq train forge`) are dealt by people, with the
+    same shares.
 
     Raises:
         SplitMissing: a file is not there, or is not a list of pairs.
-        SplitRuleUnfit: a crop of a data set that the lists are about shows nobody of them, or
-            people of two sides; or there is no such data set.
-        SideEmpty: another data set has too few people.
+        SplitRuleUnfit: a crop shows nobody known, people of two sides, or one of the lists with
+            one who is not; or no crop shows anybody of the lists.
+        SideEmpty: the others are too few people.
     """
     listed = {side: _listed(folder / name) for side, name in _OFFICIAL.items()}
     side_of = {identity: side for side, its in listed.items() for identity in its}
-    known = {c.dataset for c in table.crops if not side_of.keys().isdisjoint(c.identities)}
-    if not known:
-        raise SplitRuleUnfit("No crop shows anybody of the official lists")
-    sides = {}
-    for crop in (crop for crop in table.crops if crop.dataset in known):
-        its = {side_of[i] for i in crop.identities if i in side_of}
-        if len(its) != 1 or not set(crop.identities) <= side_of.keys():
+    others, sides = [], {}
+    for crop in table.crops:
+        if crop.identities and side_of.keys().isdisjoint(crop.identities):
+            others.append(crop)
+            continue
+        its = {side_of.get(identity) for identity in crop.identities}
+        side = its.pop() if len(its) == 1 else None
+        if side is None:
             raise SplitRuleUnfit(
                 f"{crop.video} shows {', '.join(crop.identities) or 'nobody known'}: "
                 "not a pair of one side"
             )
-        sides[crop.key] = its.pop()
-    others = CropTable(crop for crop in table.crops if crop.dataset not in known)
-    if len(others):
+        sides[crop.key] = side
+    if not sides:
+        raise SplitRuleUnfit("No crop shows anybody of the official lists")
+    if others:
         validation, test = (
             len(listed[side]) / len(side_of) for side in (Side.VALIDATION, Side.TEST)
         )
-        sides |= by_people(others, validation=validation, test=test).sides
+        sides |= by_people(CropTable(others), validation=validation, test=test).sides
     return Split("official", sides, "FaceForensics++'s own pairs", {"seed": ""})
 
 
@@ -106,8 +157,8 @@ def _names(crop: Crop) -> list[str]:
     return [f"video {crop.dataset}/{crop.video}", *people]
 
 
-def _drawn(seed: int, group: list[str]) -> str:
-    return hashlib.sha256(f"{seed} {min(group)}".encode()).hexdigest()
+def _drawn(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
 
 
 def _listed(path: Path) -> list[str]:

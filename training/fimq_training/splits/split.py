@@ -7,6 +7,7 @@ on no side are not used. How sides are chosen is the business of the other rooms
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +17,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fimq.errors import SplitDamaged, SplitMissing
+from fimq.errors import SplitDamaged, SplitMissing, UsageError
 from fimq_training.crops.table import CropTable
 from fimq_training.disk import room_for
 
@@ -37,6 +38,12 @@ class Split:
     sides: Mapping[str, Side]
     rule: str = ""  #: how sides were chosen, in words
     facts: Mapping[str, str] = field(default_factory=dict)  #: seed, fingerprint, what it leaks
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over who stands where."""
+        lines = sorted(f"{key} {side}" for key, side in self.sides.items())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def keys(self, side: Side) -> list[str]:
         """The keys of one side, sorted."""
@@ -89,11 +96,14 @@ def find_split(name: str, table: CropTable) -> Path:
 
     Raises:
         SplitMissing: there is none of this name.
+        UsageError: two folders have one.
     """
     if Path(name).suffix == ".parquet":
         return Path(name)
-    places = [folder / "splits" / f"{name}.parquet" for folder in set(table.folders.values())]
-    found = [place for place in places if place.is_file()]
+    places = [folder / "splits" / f"{name}.parquet" for folder in table.folders.values()]
+    found = [place for place in dict.fromkeys(places) if place.is_file()]
     if not found:
         raise SplitMissing(f"None of the folders has a split {name}")
+    if len(found) > 1:
+        raise UsageError(f"two folders have a split {name}: give the path of one, as {found[0]}")
     return found[0]
