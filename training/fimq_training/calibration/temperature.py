@@ -64,7 +64,7 @@ def fit(
         line[0] = min(line[0], STEEPEST)
         if float(np.abs(step).max()) < 1e-9:
             break
-    if not FLATTEST <= line[0]:
+    if not line[0] >= FLATTEST:  # nor where it is no number
         raise CalibrationImpossible(
             "No higher score means more likely manipulated on the validation side: the model "
             "tells nothing there"
