@@ -49,6 +49,7 @@ def run(table, tmp_path_factory):
     text = (HOUSE / "paper-baseline-binary.toml").read_text()
     (folder / "small.toml").write_text(text.replace("size = 128", f"size = {SIZE}"))
     common = ("--init", "none", "--split", "three", "--out", folder / "run", "--epochs", 8)
+    (crops / "dataset.json").write_text(json.dumps({"options": {"every": 10, "frames": None}}))
     call("fit", folder / "small.toml", crops, *common)
     call("calibrate", folder / "run", crops, "--fpr", "0.05")
     call("evaluate", folder / "run", crops)
@@ -104,7 +105,7 @@ class TestCalibrate:
         scores = np.full((len(rows), 2), 0.5)
         few = Predictions(rows, ("fake", "real"), (True, False), scores)
         with pytest.raises(CalibrationImpossible, match="5 real"):
-            find(few, wanted=0.01, missed=0.1)
+            find(few, wanted=0.01, missed=0.1, sampling="every:25")
 
     def test_a_model_that_says_the_opposite_is_not_calibrated(self, table):
         scores = np.where([crop.manipulated for crop in table.crops], 0.2, 0.8)
@@ -112,7 +113,7 @@ class TestCalibrate:
         wrong = np.stack([scores, 1 - scores], 1).clip(0.01, 0.99)
         liar = Predictions(table.crops, ("fake", "real"), (True, False), wrong)
         with pytest.raises(CalibrationImpossible, match="no higher than real ones"):
-            find(liar, wanted=0.1, missed=0.1)
+            find(liar, wanted=0.1, missed=0.1, sampling="every:25")
 
 
 class TestExport:
@@ -127,6 +128,7 @@ class TestExport:
         ]
         assert manifest.thresholds.high_precision == points.high_precision
         assert manifest.pooling.window_penalty == points.window_penalty
+        assert manifest.sampling == points.sampling == "every:10"
         assert manifest.training_data[0].licence == "CC0"
         evaluation = json.loads((run / "evaluation" / "report.json").read_text())
         assert manifest.metrics["evaluation"]["crops"]["auc"] == evaluation["measures"][0]["auc"]

@@ -54,7 +54,9 @@ RUN = Run(
     init="none",
     seed=1,
 )
-POINTS = OperatingPoints(Calibration(1.0, 0.0), 0.0, 0.9, 0.5, 0.01, 0.1, {}, {}, 8, 8, 0.3)
+POINTS = OperatingPoints(
+    Calibration(1.0, 0.0), 0.0, 0.9, 0.5, 0.01, 0.1, {}, {}, 8, 8, 0.3, "every:25"
+)
 
 
 def report(folder: Path) -> None:

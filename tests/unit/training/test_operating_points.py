@@ -15,7 +15,7 @@ from fimq.policy.pooling import expit
 from fimq_training.calibration.operating_points import find
 from fimq_training.evaluation.predictions import Predictions
 
-WANTED = {"wanted": 0.1, "missed": 0.1}
+WANTED = {"wanted": 0.1, "missed": 0.1, "sampling": "every:25"}
 
 
 def predictions(*, videos=10, stills=0, forged=10, still=-1):

@@ -45,6 +45,7 @@ class OperatingPoints:
     real_videos: int
     real_people: int
     promise: float  #: the rate that so many people allow to promise at 95 % if none was called
+    sampling: str  #: of the validation videos, as a manifest has it
 
     def write(self, folder: Path) -> None:
         """Write calibration.json, whole or not at all.
@@ -72,7 +73,7 @@ class OperatingPoints:
 
 
 def find(
-    predictions: Predictions, *, wanted: float, missed: float, seed: int = 0
+    predictions: Predictions, *, wanted: float, missed: float, sampling: str, seed: int = 0
 ) -> OperatingPoints:
     """Calibrate scores and choose both thresholds, on validation crops.
 
@@ -81,6 +82,7 @@ def find(
             them.
         wanted: rate of false positives of whole real videos.
         missed: share of manipulated videos that may fall below the high-recall threshold.
+        sampling: of the videos; kept for the manifest.
         seed: of the simulation.
 
     Raises:
@@ -126,6 +128,7 @@ def find(
         real_videos=len(of_real),
         real_people=len(people),
         promise=upper_bound(len(people)),
+        sampling=sampling,
     )
 
 

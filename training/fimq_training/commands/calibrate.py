@@ -45,6 +45,7 @@ def calibrate(
     """
     installed.require()
     from fimq_training.calibration import operating_points
+    from fimq_training.crops.sampling import sampling
     from fimq_training.crops.table import CropTable
     from fimq_training.evaluation import models
     from fimq_training.evaluation.predictions import Predictions
@@ -56,7 +57,9 @@ def calibrate(
     sides = Run.read(run).split_for(run, given)
     rows = table.rows(sides.keys(Side.VALIDATION))
     predictions = Predictions.make(rows, models.load(run, raw=True))
-    points = operating_points.find(predictions, wanted=fpr, missed=missed, seed=seed)
+    points = operating_points.find(
+        predictions, wanted=fpr, missed=missed, sampling=sampling(rows), seed=seed
+    )
     points.write(run)
     click.echo(f"high precision {points.high_precision:.3f}, high recall {points.high_recall:.3f}")
     for name, rate in points.simulated.items():

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fimq_training.crops.sampling import AND, UNKNOWN
 from fimq_training.export import card_of_pairs, card_of_run
 
 SECTIONS = (
@@ -64,6 +65,19 @@ def _taxonomy(facts: Mapping[str, Any]) -> str:
     )
 
 
+def _sampling(said: str) -> str:
+    """The sampling, and what a reader could not guess of it."""
+    text = AND.join(f"`{one}`" for one in said.split(AND))
+    if said == UNKNOWN:
+        return "a sampling that is not known: its crops have no `dataset.json`"
+    notes = []
+    if AND in said:
+        notes.append("data sets differ")
+    if "frames:" in said:
+        notes.append("`frames:N` spreads at most N samples over a whole video, as no job does")
+    return f"sampling {text}" + (f" ({'; '.join(notes)})" if notes else "")
+
+
 def _guidance(facts: Mapping[str, Any]) -> str:
     size, scale = facts["input"]["size"], facts["crop"]["scale"]
     temperature, bias = facts["calibration"]["temperature"], facts["calibration"]["bias"]
@@ -71,7 +85,7 @@ def _guidance(facts: Mapping[str, Any]) -> str:
     pooling = facts.get("pooling")
     lines = [
         f"- Input: {size} x {size} RGB crops, a square of {scale} times the face's box.",
-        f"- Validated with sampling `{facts['sampling']}`; another one moves the figures.",
+        f"- Validated with {_sampling(facts['sampling'])}; another one moves the figures.",
         f"- Calibration: logit / {temperature:.4g} {bias:+.4g}.",
         "- A score is not the probability that a video of the world is manipulated.",
         f"- Thresholds on the pooled score of a track: high precision {high:.4g}, high recall",

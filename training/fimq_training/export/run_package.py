@@ -25,7 +25,6 @@ class Release:
     version: str
     created: datetime
     sources: tuple[dict[str, str], ...]  #: name, source and licence of the data
-    sampling: str = "every:25"  #: that it was validated with
 
 
 def write(folder: Path, out: Path, release: Release, precision: Precision = "f16") -> Passed:
@@ -79,7 +78,7 @@ def _facts(run: Run, points: OperatingPoints, release: Release) -> dict[str, Any
             "high_recall": points.high_recall,
         },
         "pooling": {"window_penalty": points.window_penalty},
-        "sampling": release.sampling,
+        "sampling": points.sampling,
         "training_data": list(release.sources),
         "metrics": metrics,
         "created": release.created.isoformat(timespec="seconds"),
