@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,6 +11,7 @@ need("tensorflow", extra="training")
 pytest.importorskip("skimage", reason="the extra `demo` is not installed")
 
 from fimq.models.manifest import Manifest
+from fimq_training.calibration.streams import LENGTHS
 from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.card import SECTIONS, card
 from fimq_training.export.golden import golden
@@ -55,6 +57,29 @@ def test_the_card_has_the_figures_and_the_licences(facts):
     assert f"{facts['metrics']['held_out']['video_auc']['value']:.3f}" in text
     assert "CC BY 4.0" in text
     assert "experimental" in text
+
+
+def test_the_card_says_what_simulated_video_of_every_length_does(facts):
+    rates = facts["metrics"]["held_out"]["simulated_alarms"]
+    assert list(rates) == list(LENGTHS)
+    text = card(facts)
+    assert f"60 min {rates['60 min']:.1%}" in text
+    assert "24 clips of 6 people, 4 samples of each" in text
+    assert "High precision was not raised." in text
+
+
+def test_high_precision_is_raised_where_simulated_video_passes_it():
+    """Clips of which a tenth is bright: a whole one hides it, its strongest window does not."""
+    held_out = _held_out()
+    real = []
+    for clip in held_out.real:
+        bright = np.full((8, *clip.crops.shape[1:]), 230, np.uint8)
+        real.append(replace(clip, crops=np.concatenate([*[clip.crops] * 20, bright])))
+    report = measure(replace(held_out, real=real), lambda crops: crops.mean((1, 2, 3)) / 255)
+    assert report.raised_from < report.thresholds.high_precision
+    assert max(report.simulated_alarms.values()) <= 0.03
+    made = {**manifest(report, RELEASE, ["portraits/canada"], {}), "sha256": "0" * 64}
+    assert "High precision was raised for it from 0." in card(made)
 
 
 def test_the_card_has_the_seven_sections_that_coop_asks_for(facts):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from fimq.errors import CalibrationImpossible
 from fimq.policy.pooling import Evidence, PoolingRule, expit, logit, pool
 from fimq_training.calibration import temperature
-from fimq_training.calibration.length import choose
+from fimq_training.calibration.length import choose, hold
 from fimq_training.calibration.streams import LENGTHS, Pooled, Simulation
 
 
@@ -132,3 +132,21 @@ class TestTemperatureFarOff:
         labels = np.array([False, False, True, True, True, False])
         with pytest.raises(CalibrationImpossible, match="tells nothing"):
             temperature.fit(logits, labels, np.ones(6))
+
+
+class TestHold:
+    """A threshold that was chosen on clips alone."""
+
+    def test_one_that_calls_too_many_of_some_length_is_raised_until_it_does_not(self):
+        real = videos(400)
+        clips = [float(Pooled.of(video[None, :8]).at(0.0)[0]) for video in real]
+        held = hold(real, float(np.quantile(clips, 0.95)), 0.05, penalty=0.05, streams=1000)
+        assert held.threshold > np.quantile(clips, 0.95)
+        margin = 1.645 * np.sqrt(0.05 * 0.95 * 2 / 1000)  # other streams of the same videos
+        assert max(held.rates.values()) <= 1.5 * 0.05 + margin
+
+    def test_one_that_holds_is_kept(self):
+        real = videos(40, scene=0.1, noise=0.1)
+        held = hold(real, 0.0, 0.05, penalty=0.35, streams=50)
+        assert held.threshold == 0.0
+        assert held.rates == dict.fromkeys(LENGTHS, 0.0)
