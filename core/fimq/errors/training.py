@@ -23,7 +23,7 @@ class CropsDamaged(TrainingError):
     """The table of crops cannot be used."""
 
     code = "crops_damaged"
-    hint = "Run the same `fimq train prepare` again: it goes on where it stopped."
+    hint = "Delete what is named and run the same `fimq train prepare` again: it makes what lacks."
 
 
 class SplitMissing(TrainingError):
@@ -60,7 +60,7 @@ class ArraysDamaged(TrainingError):
     """A file of arrays is not whole."""
 
     code = "arrays_damaged"
-    hint = "Delete it, then give the same command again: it is made anew."
+    hint = "Delete it, then run what wrote it again; a finished fit into a new folder."
 
 
 class CheckpointDamaged(TrainingError):
@@ -156,6 +156,16 @@ class SideEmpty(TrainingError):
     exit_status = 2
 
 
+class SplitListsInvalid(TrainingError):
+    """The lists of the official pairs cannot be used."""
+
+    code = "split_lists_invalid"
+    hint = (
+        "--pairs names the folder of train.json, val.json and test.json (FaceForensics++ has it)."
+    )
+    exit_status = 2
+
+
 class SplitRuleUnfit(TrainingError):
     """The crops cannot be split by this rule."""
 
@@ -184,7 +194,7 @@ class SplitSharesPicture(TrainingError):
     """One picture is on two sides of the split."""
 
     code = "split_shares_picture"
-    hint = "Give both files one identity in the data set's manifest, prepare and split again."
+    hint = "Leave one of the two files out, or give both one identity (the layout csv has them)."
     exit_status = 2
 
 

@@ -16,7 +16,13 @@ pytest.importorskip("skimage", reason="the extra `demo` is not installed")
 import onnx
 
 from crop_folder import SIZE
-from fimq.errors import CalibrationImpossible, CalibrationMissing, ExportDiffers, UsageError
+from fimq.errors import (
+    CalibrationImpossible,
+    CalibrationMissing,
+    ExportDiffers,
+    RunDiffers,
+    UsageError,
+)
 from fimq.models.package import ModelPackage
 from fimq_training.calibration.operating_points import OperatingPoints, find
 from fimq_training.commands.train import train
@@ -25,7 +31,7 @@ from fimq_training.evaluation import models
 from fimq_training.evaluation.predictions import Predictions
 from fimq_training.export import assembly, gate
 from fimq_training.export.onnx import KerasNetwork
-from fimq_training.fitting.run import Run, put
+from fimq_training.fitting.run import SPLIT, Run, put
 from fimq_training.networks.paper import NETWORKS
 from fimq_training.recipes.recipe import HOUSE
 from fimq_training.splits.split import Side, Split
@@ -114,6 +120,18 @@ class TestCalibrate:
         liar = Predictions(table.crops, ("fake", "real"), (True, False), wrong)
         with pytest.raises(CalibrationImpossible, match="no higher than real ones"):
             find(liar, wanted=0.1, missed=0.1, sampling="every:25")
+
+
+def test_figures_of_another_split_do_not_get_into_the_card(run, table, tmp_path):
+    kept = (run / "evaluation" / "report.json").read_text()
+    other = dict.fromkeys(Split.read(run / SPLIT).keys(Side.TEST), Side.TEST)
+    other |= dict.fromkeys(Split.read(run / SPLIT).keys(Side.VALIDATION), Side.VALIDATION)
+    Split("other", other).write(tmp_path / "other.parquet")
+    folder = table.folders["made"]
+    call("evaluate", run, folder, "--split", tmp_path / "other.parquet")
+    with pytest.raises(RunDiffers, match="is of the split other"):
+        call("export", run, tmp_path / "p", "--name", "ours", "--version", "1.0.0", *SOURCE)
+    (run / "evaluation" / "report.json").write_text(kept)
 
 
 class TestExport:

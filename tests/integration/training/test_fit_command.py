@@ -63,7 +63,7 @@ def test_it_leaves_a_run_that_can_be_read(recipe, folder, tmp_path):
     result = call(recipe, folder, "--out", out, "--epochs", 2, "--init", "none")
     assert result.exit_code == 0, result.output
     assert "epoch 2/2" in result.stderr
-    assert f"Next: fimq train evaluate {out}" in result.stderr
+    assert f"Next: fimq train calibrate {out}" in result.stderr
     run = Run.read(out)
     assert run.classes == ("fake", "real")
     assert run.manipulated == {"fake": True, "real": False}

@@ -130,7 +130,7 @@ class TestTemperatureFarOff:
     def test_scores_that_run_the_wrong_way_are_refused(self):
         logits = np.array([2.0, 1.5, 0.1, -1.0, -1.5, 0.2])
         labels = np.array([False, False, True, True, True, False])
-        with pytest.raises(CalibrationImpossible, match="tells nothing"):
+        with pytest.raises(CalibrationImpossible, match="no higher than real ones"):
             temperature.fit(logits, labels, np.ones(6))
 
 

@@ -16,7 +16,7 @@ from crop_folder import crop
 from fimq.errors import (
     ClassEmpty,
     SideEmpty,
-    SplitMissing,
+    SplitListsInvalid,
     SplitRuleUnfit,
     SplitSharesIdentity,
     SplitSharesPicture,
@@ -131,11 +131,16 @@ class TestOfficial:
 
     def test_a_file_that_is_missing_or_other_is_named(self, pairs):
         (pairs / "val.json").write_text('{"a": 1}')
-        with pytest.raises(SplitMissing, match=r"val\.json"):
+        with pytest.raises(SplitListsInvalid, match=r"val\.json"):
             people.official(CropTable([]), pairs)
         (pairs / "val.json").unlink()
-        with pytest.raises(SplitMissing, match=r"val\.json"):
+        with pytest.raises(SplitListsInvalid, match=r"val\.json"):
             people.official(CropTable([]), pairs)
+
+    def test_nobody_is_in_two_lists(self, pairs):
+        (pairs / "val.json").write_text('[["010", "000"]]')
+        with pytest.raises(SplitListsInvalid, match="000 is twice"):
+            people.official(CropTable([row(0, identities=("000",))]), pairs)
 
 
 class TestPapers:

@@ -86,7 +86,8 @@ def find(
         seed: of the simulation.
 
     Raises:
-        CalibrationImpossible: there are too few real videos, or no manipulated one.
+        CalibrationImpossible: there are too few real videos, no manipulated one, or its faces score
+            no higher.
     """
     labels = predictions.labels
     videos = _videos(predictions)
@@ -101,11 +102,6 @@ def find(
         )
     raw = np.array([logit(score) for score in predictions.manipulated_scores])
     calibration = temperature.fit(raw, labels, _even(predictions))
-    if calibration.temperature <= 0:
-        raise CalibrationImpossible(
-            "Manipulated faces score no higher than real ones on the validation side: "
-            "this model has learnt nothing that could be calibrated"
-        )
     logits = raw / calibration.temperature + calibration.bias
     chosen = length.choose(
         [logits[_in_time(predictions, rows)] for rows in of_real], wanted, seed=seed

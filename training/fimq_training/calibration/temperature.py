@@ -66,7 +66,7 @@ def fit(
             break
     if not line[0] >= FLATTEST:  # nor where it is no number
         raise CalibrationImpossible(
-            "No higher score means more likely manipulated on the validation side: the model "
-            "tells nothing there"
+            "Manipulated faces score no higher than real ones on the validation side: "
+            "this model has learnt nothing that could be calibrated"
         )
     return Calibration(temperature=float(1 / line[0]), bias=float(line[1]))

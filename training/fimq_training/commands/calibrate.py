@@ -43,7 +43,7 @@ def calibrate(
 
     Example: fimq train calibrate runs/one crops --fpr 0.01
     """
-    installed.require()
+    installed.tensorflow()
     from fimq_training.calibration import operating_points
     from fimq_training.crops.sampling import sampling
     from fimq_training.crops.table import CropTable

@@ -28,7 +28,7 @@ def evaluate(
 
     Example: fimq train evaluate runs/one crops
     """
-    installed.require()
+    installed.tensorflow()
     from fimq_training.crops.table import CropTable
     from fimq_training.evaluation import crop_report, models
     from fimq_training.evaluation.predictions import Predictions
@@ -59,6 +59,7 @@ def evaluate(
     report = crop_report.CropReport(
         model=loaded.name,
         split=sides.name,
+        sides=sides.fingerprint,
         crops=rows.fingerprint,
         leaks=sides.facts.get("leaks", ""),
         scores="calibrated" if loaded.calibrated else "raw",

@@ -43,7 +43,7 @@ def export(
 
     Example: fimq train export runs/one package --name ours --version 1.0.0 --source "A | B | C"
     """
-    installed.require()
+    installed.tensorflow()
     listed = []
     for source in sources:
         parts = [part.strip() for part in source.split("|")]

@@ -50,7 +50,7 @@ def fit(
     Example: fimq train fit paper-efficientnetb0-binary crops --split official --init start.npz
     --out runs/one
     """
-    installed.require()
+    installed.tensorflow()
     from fimq_training.commands.progress import show
     from fimq_training.crops.table import CropTable
     from fimq_training.fitting.preparation import prepare

@@ -59,3 +59,4 @@ def forge(data: Path, out: Path, *, pairs: int, models: Path | None, seed: int) 
     for done in forging.run(SampleSet.load(stored), pairs):
         click.echo(f"{done} of {pairs} pairs", err=True)
     click.echo(str(out / "crops.parquet"))
+    click.echo(f"Next: fimq train split {out}", err=True)

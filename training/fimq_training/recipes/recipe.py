@@ -127,7 +127,10 @@ class Recipe(_Part):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeInvalid(f"{path.name} is not TOML: {error}") from error
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
+            # A misspelt key makes two errors; the one that names it says more.
+            first = min(
+                error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden"
+            )
             where = ".".join(map(str, first["loc"])) or "the recipe"
             raise RecipeInvalid(f"{path.name}: {where}: {first['msg']}") from error
 

@@ -60,7 +60,8 @@ class Audit:
         if self.leaks:
             first = self.leaks[0]
             one, other = first.sides
-            raise first.error(f"{first.what} is in {one} and in {other} ({self.counts})")
+            text = f"{first.what} is in {one} and in {other}, as {first.example}"
+            raise first.error(f"{text} ({self.counts})")
 
     @property
     def counts(self) -> str:

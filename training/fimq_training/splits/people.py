@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fimq.errors import SideEmpty, SplitMissing, SplitRuleUnfit
+from fimq.errors import SideEmpty, SplitListsInvalid, SplitRuleUnfit
 from fimq_training.crops.table import Crop, CropTable
 from fimq_training.splits.split import Side, Split
 
@@ -100,13 +101,16 @@ def official(table: CropTable, folder: Path) -> Split:
     same shares.
 
     Raises:
-        SplitMissing: a file is not there, or is not a list of pairs.
+        SplitListsInvalid: a file is not there, is not a list of pairs, or names somebody again.
         SplitRuleUnfit: a crop shows nobody known, people of two sides, or one of the lists with
             one who is not; or no crop shows anybody of the lists.
         SideEmpty: the others are too few people.
     """
     listed = {side: _listed(folder / name) for side, name in _OFFICIAL.items()}
     side_of = {identity: side for side, its in listed.items() for identity in its}
+    if len(side_of) < sum(map(len, listed.values())):
+        counts = Counter(identity for its in listed.values() for identity in its)
+        raise SplitListsInvalid(f"{counts.most_common(1)[0][0]} is twice in the lists of pairs")
     others, sides = [], {}
     for crop in table.crops:
         if crop.identities and side_of.keys().isdisjoint(crop.identities):
@@ -170,14 +174,14 @@ def _pairs(path: Path) -> list[list[str]]:
     try:
         pairs = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise SplitMissing(f"There is no {path}") from error
+        raise SplitListsInvalid(f"There is no {path}") from error
     except ValueError as error:
-        raise SplitMissing(f"{path} is not JSON") from error
+        raise SplitListsInvalid(f"{path} is not JSON") from error
     if not isinstance(pairs, list) or not all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(i, str) for i in pair)
         for pair in pairs
     ):
-        raise SplitMissing(f"{path} is not a list of pairs of ids")
+        raise SplitListsInvalid(f"{path} is not a list of pairs of ids")
     return pairs
 
 
