@@ -37,6 +37,7 @@ PREDICTIONS = Predictions(
 REPORT = crop_report.CropReport(
     model="m",
     split="s",
+    sides="0",
     crops="0",
     leaks="",
     scores="raw",
@@ -51,6 +52,7 @@ RUN = Run(
     manipulated={"fake": True, "real": False},
     crops="0",
     split="s",
+    sides="0",
     init="none",
     seed=1,
 )
