@@ -143,4 +143,7 @@ class TestIntervals:
         assert wilson(81, 263).low == pytest.approx(0.2553, abs=5e-5)
         assert wilson(81, 263).high == pytest.approx(0.3662, abs=5e-5)
         assert wilson(0, 20).low == 0
+        for count in range(1, 200):
+            assert wilson(0, count).low == 0
+            assert wilson(count, count).high == 1
         assert wilson(0, 20).high == pytest.approx(0.1611, abs=5e-5)

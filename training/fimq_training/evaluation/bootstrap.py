@@ -69,4 +69,6 @@ def wilson(hits: int, count: int, z: float = 1.959963984540054) -> Interval:
     share = hits / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     reach = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return Interval(share, float(max(0, middle - reach)), float(min(1, middle + reach)))
+    # The share is inside; rounding alone could leave none or all of them out.
+    low, high = min(share, middle - reach), max(share, middle + reach)
+    return Interval(share, float(max(0, low)), float(min(1, high)))
