@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from clips import Clip
+from fimq.settings import LANES
 from installation import PATIENCE_S, Installation, installed, until
 from services.postgres import PostgresServer
 from services.redis import free_port
@@ -143,7 +144,7 @@ def test_the_services_commands_and_health_checks_work(
             (document,) = made.judge(clip, options=("--lane", "urgent"))
             assert document["state"] == "done"
             lanes = [row["lanes"] for row in made.documents("workers")]
-            assert sorted(lanes) == [["urgent"], ["urgent", "standard", "archive"]]
+            assert sorted(lanes) == [["urgent"], list(LANES)]
             assert list((tmp_path / "store").rglob(document["sha256"]))
             # The queue keeps its messages, and asks for its password.
             assert list((tmp_path / "redis").rglob("*.aof"))

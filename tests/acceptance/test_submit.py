@@ -224,7 +224,7 @@ def test_a_damaged_model_scores_nothing(installation, demo_clips, damage) -> Non
     assert document["state"] == "queued"
     write_package(folder)
     installation.run("up")
-    (document,) = installation.documents("watch")
+    (document,) = installation.documents("watch", document["job_id"])
     assert document["state"] == "done"
 
 
