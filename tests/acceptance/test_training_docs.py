@@ -116,7 +116,7 @@ def test_the_way_from_a_disk_to_a_promoted_model_is_the_one_in_the_docs(disk) ->
 def run(command: str, disk) -> None:
     words = command.replace("fimq ", f'"{sys.executable}" -m fimq_api ', 1)
     if " fit " in command:
-        words += " --epochs 4"
+        words += " --epochs 6"
     ran = subprocess.run(
         ["sh", "-c", words],
         cwd=disk.folder,
