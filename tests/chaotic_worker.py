@@ -40,8 +40,8 @@ def main() -> None:
         finally:
             _CHAOS.reset(token)
 
-    ChildPool.borrow = borrow_chaos  # type: ignore[method-assign]
-    Footage.opened = video_with_chaos  # type: ignore[method-assign]
+    ChildPool.borrow = borrow_chaos  # type: ignore[method-assign] # likewise
+    Footage.opened = video_with_chaos  # type: ignore[method-assign] # that is the chaos
     worker.main(prog_name="fimq worker", standalone_mode=False)
 
 

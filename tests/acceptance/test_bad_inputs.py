@@ -15,7 +15,8 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from bad_inputs import CHECKED, FAILED, LENGTHS, LIMITS, MODELS, WORKS, Found, Row
+from bad_inputs import CHECKED, FAILED, LENGTHS, LIMITS, MODELS, WORKS
+from expected import Found, Row
 from sqlalchemy import select
 
 from fimq.document import schema

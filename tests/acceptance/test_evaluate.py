@@ -14,12 +14,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-import awkward
-from awkward import FILM, blue, portrait
+import portraits
+from awkward import FILM
 from extras import need
 from fimq.document import schema
 from fimq.ledger.tables import Job
 from installation import Installation, installed, until
+from portraits import blue, portrait
 from tinymodel import SEES_BLUE, write_package
 
 need("tensorflow", extra="training")
@@ -65,17 +66,17 @@ def site(tmp_path_factory: pytest.TempPathFactory, face_models: Path) -> Iterato
     videos = folder / "videos"
     rows = []
     for name, content, label in (
-        ("real", awkward.speaker, ("real", "", "studio")),
-        ("forged", awkward.of(blue(portrait())), ("manipulated", "Tint", "")),
+        ("real", portraits.speaker, ("real", "", "studio")),
+        ("forged", portraits.of(blue(portrait())), ("manipulated", "Tint", "")),
     ):
         (videos / name).mkdir(parents=True)
         for number in range(4):
             file = f"{name}/{number}.mp4"
             replace(FILM, frames=40 + number, content=content).write(videos / file)
             rows.append((file, *label, f"person{number}", "c23"))
-    replace(FILM, content=awkward.one_colour).write(videos / "real" / "empty.mp4")
+    replace(FILM, content=portraits.one_colour).write(videos / "real" / "empty.mp4")
     rows.append(("real/empty.mp4", "real", "", "street", "person8", "c40"))
-    replace(FILM, content=awkward.black).write(videos / "forged" / "dark.mp4")
+    replace(FILM, content=portraits.black).write(videos / "forged" / "dark.mp4")
     rows.append(("forged/dark.mp4", "Deepfakes", "", "", "person9", "c40"))
     (videos / "forged" / "damaged.mp4").write_bytes(b"no video at all " * 100)
     rows.append(("forged/damaged.mp4", "Deepfakes", "", "", "person10", "c40"))

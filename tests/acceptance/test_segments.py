@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from awkward import FILM, HEIGHT, WIDTH, Picture, blue, drift, portrait
+from awkward import FILM
 from clips import pictures
 from fimq.ledger.tables import Face, Sample, Step, Track, VerdictRow
 from installation import Installation, installed
+from portraits import HEIGHT, WIDTH, Picture, blue, drift, portrait
 from tinymodel import SEES_BLUE, write_package
 
 FRAMES = 1000

@@ -37,7 +37,7 @@ def complete_plan(
     """
     with ledger.write() as session:
         lock_job(session, held.job_id)
-        if not _end_step(session, held, StepState.DONE):
+        if not end_step(session, held, StepState.DONE):
             return None
         steps = [
             Step(
@@ -79,7 +79,7 @@ def complete_segment(ledger: Ledger, held: Claim, rows: SegmentRows) -> tuple[bo
     """
     with ledger.write() as session:
         lock_job(session, held.job_id)
-        if not _end_step(session, held, StepState.DONE, report=rows.report):
+        if not end_step(session, held, StepState.DONE, report=rows.report):
             return False, None
         _write_rows(session, held, rows)
         left = session.scalar(
@@ -129,20 +129,11 @@ def complete_job(
     """
     with ledger.write() as session:
         lock_job(session, held.job_id)
-        if not _end_step(session, held, StepState.DONE, report=rows.report if rows else None):
+        if not end_step(session, held, StepState.DONE, report=rows.report if rows else None):
             return False
         if rows is not None:
             _write_rows(session, held, rows)
-            session.execute(
-                update(Job)
-                .where(Job.id == held.job_id)
-                .values(
-                    segments=1,
-                    segments_left=0,
-                    samples_planned=samples,
-                    samples_done=len(rows.samples),
-                )
-            )
+            cover_at_once(session, held, planned=samples, done=len(rows.samples))
         session.flush()
         verdict, tracks, assigned = judge(session, held.job_id)
         if assigned:
@@ -204,7 +195,7 @@ def fail_step(
             wait = min(wait * 2 ** (spent - 1), max(wait, _LONGEST_WAIT_S))
         facts = {"error_code": error.code, "error_detail": storable(error.message)}
         if failed:
-            _end_step(session, held, StepState.FAILED, **facts)
+            end_step(session, held, StepState.FAILED, **facts)
             end_job(session, held.job_id, JobState.FAILED, **facts)
             return StepState.FAILED
         session.execute(
@@ -251,12 +242,22 @@ def end_job(session: Session, job_id: str, state: JobState, **facts: Any) -> boo
     return True
 
 
-def _end_step(session: Session, held: Claim, state: StepState, **facts: Any) -> bool:
+def end_step(session: Session, held: Claim, state: StepState, **facts: Any) -> bool:
+    """Bring a claimed step to its end. False: the claim was lost."""
     return bool(
         changed(
             session,
             update(Step).where(*held_by(held)).values(state=state, lease_until=None, **facts),
         )
+    )
+
+
+def cover_at_once(session: Session, held: Claim, *, planned: int | None, done: int) -> None:
+    """Write that one step did the whole video, with so many samples."""
+    session.execute(
+        update(Job)
+        .where(Job.id == held.job_id)
+        .values(segments=1, segments_left=0, samples_planned=planned, samples_done=done)
     )
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from fimq.cuts import CutReport
-from fimq.ledger.claims import Claim, changed, held_by
-from fimq.ledger.completion import end_job
+from fimq.ledger.claims import Claim
+from fimq.ledger.completion import cover_at_once, end_job, end_step
 from fimq.ledger.database import Ledger
 from fimq.ledger.locks import lock_job
 from fimq.ledger.states import JOB_ENDED, JobState, StepKind, StepState
@@ -42,24 +42,9 @@ def complete_cut(ledger: Ledger, held: Claim, report: CutReport) -> bool:
     """End a cutting job with its report, or do nothing if the claim was lost."""
     with ledger.write() as session:
         lock_job(session, held.job_id)
-        ended = changed(
-            session,
-            update(Step)
-            .where(*held_by(held))
-            .values(state=StepState.DONE, lease_until=None, report=report.document),
-        )
-        if not ended:
+        if not end_step(session, held, StepState.DONE, report=report.document):
             return False
-        session.execute(
-            update(Job)
-            .where(Job.id == held.job_id)
-            .values(
-                segments=1,
-                segments_left=0,
-                samples_planned=report.samples,
-                samples_done=report.samples,
-            )
-        )
+        cover_at_once(session, held, planned=report.samples, done=report.samples)
         return end_job(session, held.job_id, JobState.DONE)
 
 

@@ -17,6 +17,7 @@ from fimq.ledger.database import Ledger
 from fimq.ledger.states import StepKind, StepState
 from fimq.ledger.submission import Content, Request, Submitted
 from fimq.ledger.tables import Event, Job, Step, VerdictRow, Video
+from scenes import verdict
 
 VIDEO = Content("a" * 64, 10, "aa/aa/" + "a" * 64, "clip.mp4")
 CUT = Request(lane=LANE, model="", policy="", external_id="real/clip.mp4", cut=Cut())
@@ -41,15 +42,6 @@ def done(ledger: Ledger, key: str | None = None) -> str:
 
 
 def judged(ledger: Ledger) -> str:
-    def verdict(*_: Any) -> Any:
-        columns = {
-            "outcome": "not_applicable", "reason": "no_face", "score": None, "counts": {},
-            "coverage": 1.0, "segments": [],
-            "model": {"package_sha256": "m" * 64}, "policy": {"version": 1},
-            "sampling": "every:25", "runtime": {}, "versions": {}, "notes": [],
-        }  # fmt: skip
-        return columns, [], {}
-
     made = ask(ledger, JUDGE)
     rows = SegmentRows([], [], {"packet_errors": 0})
     assert completion.complete_job(ledger, claimed(ledger, made), verdict, rows=rows, samples=0)

@@ -21,30 +21,15 @@ from fimq.errors import (
 )
 from fimq.ledger import claims, completion, deletion, events, presence, reading, submission
 from fimq.ledger.clock import now
-from fimq.ledger.completion import SegmentRows
 from fimq.ledger.database import Ledger
 from fimq.ledger.states import JobState, StepState
 from fimq.ledger.submission import Content, Request
 from fimq.ledger.sweep import sweep
 from fimq.ledger.tables import Event, Job, Step, VerdictRow, Video
+from scenes import rows, verdict
 
 VIDEO = Content("a" * 64, 10, "aa/aa/" + "a" * 64, "clip.mp4")
 REQUEST = Request(package_sha256="m" * 64, policy_version=1)
-
-
-def verdict(*_: Any) -> Any:
-    columns = {
-        "outcome": "not_applicable", "reason": "no_face", "score": None, "counts": {},
-        "coverage": 1.0, "segments": [],
-        "model": {"package_sha256": "m" * 64}, "policy": {"version": 1},
-        "sampling": "every:25", "runtime": {}, "versions": {}, "notes": [],
-    }  # fmt: skip
-    return columns, [], {}
-
-
-def rows(frame: int) -> SegmentRows:
-    sample = {"frame_index": frame, "pts": 0, "time_s": 0.0, "state": "ok", "quality": {}}
-    return SegmentRows([sample], [], {"packet_errors": 0})
 
 
 def start(ledger: Ledger, request: Request = REQUEST) -> tuple[str, claims.Claim]:

@@ -5,6 +5,8 @@ import os
 import numpy as np
 import pytest
 
+import awkward
+import miniature
 from extras import need
 from fimq_training.manipulations.landmarks import Pixels
 
@@ -40,3 +42,25 @@ def table(tmp_path_factory):
     import crop_folder
 
     return crop_folder.make(tmp_path_factory.mktemp("crops") / "made")
+
+
+@pytest.fixture
+def face_models_here(face_models, monkeypatch):
+    monkeypatch.setenv("FIMQ_FACE_MODELS_DIR", str(face_models))
+
+
+@pytest.fixture
+def films(tmp_path):
+    """A folder of two classes: twelve films, each its own file."""
+    root = tmp_path / "films"
+    paths = [f"{kind}/{number}.mp4" for kind in ("real", "swapped") for number in range(6)]
+    miniature.put(root, paths, awkward.film_bytes())
+    return root
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A folder of one class with one film."""
+    root = tmp_path / "film"
+    miniature.put(root, ["real/0.mp4"], awkward.film_bytes())
+    return root

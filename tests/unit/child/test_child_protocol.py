@@ -29,11 +29,11 @@ from fimq_worker.child.protocol import (
     failure_to_wire,
     plan_to_wire,
     ready_to_wire,
-    reply_from_wire,
     request_from_wire,
     request_to_wire,
     sample_to_wire,
 )
+from fimq_worker.child.replies import reply_from_wire
 from fimq_worker.vision.analysis import AnalysedFace, AnalysedSample
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.container import Probe

@@ -73,8 +73,8 @@ def _difference(name: str, wanted: NDArray[np.float64], found: NDArray[np.float3
 
 
 def _engine(package: ModelPackage, engines: Path) -> int:
-    from fimq_worker.runtimes.base import NoSuchPrecision  # noqa: PLC0415 - as below
-    from fimq_worker.runtimes.tensorrt.flavour import TENSORRT_RTX  # noqa: PLC0415 - as below
+    from fimq_worker.runtimes.base import NoSuchPrecision  # noqa: PLC0415 - an extra
+    from fimq_worker.runtimes.tensorrt.flavour import TENSORRT_RTX  # noqa: PLC0415 - an extra
     from fimq_worker.runtimes.tensorrt.runtime import EngineSource  # noqa: PLC0415 - an extra
 
     try:

@@ -25,9 +25,9 @@ from fimq_worker.child.protocol import (
     Reply,
     SampleReply,
     Setup,
-    reply_from_wire,
     request_to_wire,
 )
+from fimq_worker.child.replies import reply_from_wire
 from fimq_worker.holding import Stopped
 
 #: The wall clock of a request is never shorter than this: opening and indexing a large
