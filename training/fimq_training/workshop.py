@@ -22,8 +22,8 @@ import numpy as np
 
 from fimq.errors import PairsTell, RecipeInvalid, RunDiffers
 from fimq_training.arrays import read_arrays
+from fimq_training.begun import begin
 from fimq_training.datasets.catalogue import Catalogue
-from fimq_training.disk import room_for
 from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.onnx import Network
 from fimq_training.export.package import Release, write_package
@@ -116,17 +116,8 @@ class Workshop:
         facts = {"manifest": listed, **self._recipe.model_dump(mode="json")}
         for name in _SAID:
             del facts[name]
-        path = self.out / "recipe.json"
-        with room_for(path):
-            self.out.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                part = path.with_suffix(".part")
-                part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-                part.rename(path)
-        then = json.loads(path.read_text(encoding="utf-8"))
-        for name, value in facts.items():
-            if then.get(name) != value:
-                raise RunDiffers(f"{self.out} was begun with another {name}")
+        if other := begin(self.out / "recipe.json", facts):
+            raise RunDiffers(f"{self.out} was begun with another {other.name}")
 
     def read_samples(self) -> Iterator[Stage]:
         """Find the faces of every portrait and clip, with their landmarks."""

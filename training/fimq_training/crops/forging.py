@@ -9,16 +9,15 @@ its codec. Made in shards with seeds of their own; those that are there are not 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from fimq.errors import CropsDiffer
+from fimq_training.begun import begin
 from fimq_training.crops.table import Crop, CropTable
 from fimq_training.disk import room_for
 from fimq_training.manipulations.landmarks import Pixels
@@ -72,18 +71,9 @@ class Forging:
             CropsDiffer: it holds pairs of other options.
             DiskFull: there was no room.
         """
-        options: dict[str, Any] = {"pairs": pairs, "seed": self.seed, "data": self.data}
-        path = self.out / "forged.json"
-        with room_for(path):
-            self.out.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                part = path.with_suffix(".part")
-                part.write_text(json.dumps(options) + "\n", encoding="utf-8")
-                part.rename(path)
-        then = json.loads(path.read_text(encoding="utf-8"))
-        for name, value in options.items():
-            if then.get(name) != value:
-                raise CropsDiffer(f"{self.out} was made with {name} {then.get(name)}, not {value}")
+        options = {"pairs": pairs, "seed": self.seed, "data": self.data}
+        if other := begin(self.out / "forged.json", options):
+            raise CropsDiffer(f"{self.out} was made with {other.name} {other.was}, not {other.now}")
 
     def _crops(self, pair: Pair, number: int) -> Iterator[Crop]:
         kind, _, _ = pair.name.partition("_")

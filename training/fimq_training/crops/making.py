@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import fimq
 from fimq.errors import CropsDiffer
 from fimq.store import filelock
+from fimq_training.begun import begin
 from fimq_training.crops import journal
 from fimq_training.crops.extraction import Extraction
 from fimq_training.crops.journal import Journal, Record
@@ -179,18 +180,11 @@ class Making:
 
     def _agree(self, out: Path) -> None:
         """Be the first, or be as the first was."""
-        path = out / journal.FOLDER / _OPTIONS
-        with _alone(out), room_for(out):
-            if not path.exists():
-                _write(path, self.options)
-            then = json.loads(path.read_text(encoding="utf-8"))
-        names = sorted(then.keys() | self.options.keys())
-        other = [name for name in names if then.get(name) != self.options.get(name)]
+        with _alone(out):
+            other = begin(out / journal.FOLDER / _OPTIONS, self.options)
         if other:
-            name = other[0]
             raise CropsDiffer(
-                f"{out} was made with {name} {_shown(then.get(name))}, "
-                f"not {_shown(self.options.get(name))}"
+                f"{out} was made with {other.name} {_shown(other.was)}, not {_shown(other.now)}"
             )
 
     def _summary(self, records: Sequence[Record], table: CropTable) -> dict[str, Any]:
