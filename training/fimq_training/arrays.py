@@ -20,6 +20,9 @@ from fimq_training.disk import room_for
 
 Arrays = Mapping[str, NDArray[Any]]
 
+#: Where a member of a zip says how long its name and its extra field are (PKWARE APPNOTE 4.3.7).
+_NAME_LENGTHS = 26
+
 
 def write_arrays(path: Path, arrays: Arrays, *, packed: bool = False) -> None:
     """Write arrays to an npz, and wait until the disk has them; `packed` compresses.
@@ -56,3 +59,50 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ArraysDamaged(f"{path} is not whole") from error
+
+
+def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz that was not packed, left on the disk: rows are read as they are asked.
+
+    Several processes that map one file share its pages. Everything is read once, for its sums.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ArraysDamaged: it is not a whole npz of plain arrays, or it is packed.
+    """
+    try:
+        with zipfile.ZipFile(path) as stored:
+            if (damaged := stored.testzip()) is not None:
+                raise ArraysDamaged(f"{path} is not whole: {damaged}")
+            return {
+                member.filename.removesuffix(".npy"): _mapped(path, stored, member)
+                for member in stored.infolist()
+            }
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ArraysDamaged(f"{path} is not whole") from error
+
+
+def _mapped(path: Path, stored: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ArraysDamaged(f"{path} is packed")
+    with stored.open(member) as array:
+        form: Any = np.lib.format
+        read = form.read_array_header_1_0 if form.read_magic(array) == (1, 0) else None
+        if read is None:
+            raise ArraysDamaged(f"{path} has an array of another version")
+        shape, by_column, dtype = read(array)
+        if dtype.hasobject:
+            raise ArraysDamaged(f"{path} is not of plain arrays")
+        header = array.tell()
+    with path.open("rb") as file:
+        file.seek(member.header_offset + _NAME_LENGTHS)
+        lengths = file.read(4)
+    # A member's own header may be longer than the directory's copy of it: zip64.
+    names = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+    offset = member.header_offset + _NAME_LENGTHS + 4 + names + header
+    mapped: NDArray[Any] = np.memmap(
+        path, dtype, mode="r", offset=offset, shape=shape, order="F" if by_column else "C"
+    )
+    return mapped

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,28 +25,27 @@ from fimq_training.datasets.catalogue import Catalogue
 from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.onnx import Network
 from fimq_training.export.package import Release, write_package
-from fimq_training.fitting.fit import Fit
-from fimq_training.fitting.pair_inputs import Mixture, Pool
-from fimq_training.fitting.pair_task import PairTask, averaged
-from fimq_training.fitting.plan import Plan
+from fimq_training.fitting.pair_fit import PairFit
+from fimq_training.fitting.pair_task import averaged
+from fimq_training.fitting.side_by_side import side_by_side
 from fimq_training.manipulations.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
+from fimq_training.manipulations.filling import Filling
 from fimq_training.manipulations.landmarks import MeshReader
-from fimq_training.manipulations.pairs import Drawing, PairMaker, write_shard
+from fimq_training.manipulations.pairs import Drawing, PairMaker
 from fimq_training.manipulations.probe import tells
 from fimq_training.manipulations.samples import SampleReader, SampleSet
 from fimq_training.networks import startweights
-from fimq_training.networks.folded_model import FoldedB0, Weights, parameters
+from fimq_training.networks.folded_model import Weights, parameters
 from fimq_training.recipes.recipe import PairsPart, PoolPart, Recipe
 from fimq_worker.vision.crops import CropRule
 from fimq_worker.vision.faces.full_range import FullRangeFinder
 
 PORTRAITS, CLIPS = "portraits", "clips"
 FRAMES_FIT, FRAMES_HELD_OUT = 10, 16  #: samples of a clip
-SHARD = 256  #: pairs in a file
 PROBED = 8  #: files that the probe looks at
 TELLS = 0.6  #: AUC of the probe from which on pairs are not fitted on
 CLIP_DRAWS = 4  #: degradations and forgeries of each held-out clip
-CLIP_SEED, PORTRAIT_SEED = 3, 4
+TRUNK_SEED, CLIP_SEED, PORTRAIT_SEED = 1, 3, 4
 _SAID = ("title", "source", "command", "time", "expect")  #: of a recipe: decides nothing
 
 
@@ -151,21 +148,16 @@ class Workshop:
     def make_pairs(self) -> Iterator[Stage]:
         """Make the pairs of both pools, in as many processes as there are cores."""
         for kind, pool in self._pools().items():
-            firsts = range(0, pool.pairs, SHARD)
-            missing = [n for n in firsts if not (self._pairs(kind) / f"{n:06d}.npz").exists()]
-            if not missing:
-                continue
-            samples = self._samples(kind, held_out=False)
-            with ProcessPoolExecutor(
-                mp_context=multiprocessing.get_context(
-                    "spawn"
-                ),  # a fork copies TensorFlow's threads
-                initializer=_read,
-                initargs=(samples, self._pairs(kind), pool.seed, pool.pairs, self._crop),
-            ) as makers:
-                for number, _ in enumerate(makers.map(_fill, missing), start=1):
-                    if number % 16 == 0 or number == len(missing):
-                        yield Stage("pairs", f"{kind}: {number} of {len(missing)} shards")
+            filling = Filling(
+                samples=self._samples(kind, held_out=False),
+                folder=self._pairs(kind),
+                pairs=pool.pairs,
+                seed=pool.seed,
+                drawing=Drawing(crop=self._crop),
+            )
+            for made, missing in filling.run():
+                if made % 16 == 0 or made == missing:
+                    yield Stage("pairs", f"{kind}: {made} of {missing} shards")
 
     def check_pairs(self) -> Iterator[Stage]:
         """Ask whether codec and sharpness alone tell the label of the first portraits' pairs.
@@ -188,19 +180,14 @@ class Workshop:
 
     def fit(self) -> Iterator[Stage]:
         """Fit, then branch, then average."""
-        yield from self._fit("trunk", self._recipe.fit, self.out / "start.npz", seed=1)
-        branches = self._data.branches
-        if branches is None:
-            return
-        plan = self._recipe.fit.model_copy(update={"epochs": branches.epochs, "ema": branches.ema})
-        for number in range(branches.count):
-            ancestor = self._folder("trunk") / "weights.npz"
-            yield from self._fit(f"branch_{number}", plan, ancestor, seed=branches.seed + number)
+        yield from self._fits({"trunk": self._pair_fit("trunk")})
+        yield from self._fits(
+            {f"branch_{n}": self._pair_fit(f"branch_{n}", n) for n in range(self._branches())}
+        )
 
     def weights(self) -> Weights:
         """The weights to export: the mean of the branches, or the trunk without any."""
-        count = self._data.branches.count if self._data.branches else 0
-        names = [f"branch_{number}" for number in range(count)] or ["trunk"]
+        names = [f"branch_{number}" for number in range(self._branches())] or ["trunk"]
         several = [read_arrays(self._folder(name) / "weights.npz") for name in names]
         return averaged([parameters(arrays) for arrays in several])
 
@@ -262,27 +249,36 @@ class Workshop:
         differences = ", ".join(f"{name} {d:.1e}" for name, d in passed.differences.items())
         yield Stage("package", f"written; differs from the network by {differences}")
 
-    def _fit(self, name: str, plan: Plan, start: Path, *, seed: int) -> Iterator[Stage]:
-        folder = self._folder(name)
-        if (folder / "weights.npz").exists():
-            return
-        shares = [(Pool(self._pairs(kind)), pool.share) for kind, pool in self._pools().items()]
-        mixture = Mixture(shares, pairs=plan.batch // 2, seed=seed)
-        weights = parameters(read_arrays(start))
-        task = PairTask(
-            lambda: FoldedB0(weights, seed),
-            mixture,
-            steps=self._data.steps,
-            smoothing=plan.smoothing,
-            size=self._crop.size,
-        )
-        for progress in Fit(folder, task, plan, seed).run():
+    def _fits(self, fits: Mapping[str, PairFit]) -> Iterator[Stage]:
+        """Run those that have not ended."""
+        names = [n for n in fits if not (self._folder(n) / "weights.npz").exists()]
+        for number, progress in side_by_side([fits[name] for name in names]):
             if progress.finished is not None:
                 text = (
                     f"epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}, "
                     f"accuracy {progress.accuracy:.3f}, {progress.images_per_s:.0f} images/s"
                 )
-                yield Stage(name, text)
+                yield Stage(names[number], text)
+
+    def _pair_fit(self, name: str, number: int | None = None) -> PairFit:
+        """The trunk, or a branch by its number."""
+        plan, start, seed = self._recipe.fit, self.out / "start.npz", TRUNK_SEED
+        branches = self._data.branches
+        if number is not None and branches is not None:
+            plan = plan.model_copy(update={"epochs": branches.epochs, "ema": branches.ema})
+            start, seed = self._folder("trunk") / "weights.npz", branches.seed + number
+        return PairFit(
+            folder=self._folder(name),
+            start=start,
+            pools=tuple((self._pairs(kind), pool.share) for kind, pool in self._pools().items()),
+            plan=plan,
+            seed=seed,
+            steps=self._data.steps,
+            size=self._crop.size,
+        )
+
+    def _branches(self) -> int:
+        return self._data.branches.count if self._data.branches else 0
 
     def _pools(self) -> dict[str, PoolPart]:
         return {PORTRAITS: self._data.portraits, CLIPS: self._data.clips}
@@ -303,30 +299,3 @@ class Workshop:
 def read_outside(path: Path | None) -> dict[str, Any]:
     """Figures measured elsewhere, from a JSON file; none without one."""
     return {} if path is None else dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-class _Maker:
-    """What a process that makes pairs was given."""
-
-    samples: SampleSet
-    folder: Path
-    seed: int
-    pairs: int
-    drawing: Drawing
-
-
-def _read(samples: Path, folder: Path, seed: int, pairs: int, crop: CropRule) -> None:
-    _Maker.samples, _Maker.folder = SampleSet.load(samples), folder
-    _Maker.seed, _Maker.pairs, _Maker.drawing = seed, pairs, Drawing(crop=crop)
-
-
-def _fill(first: int) -> None:
-    count = min(SHARD, _Maker.pairs - first)
-    write_shard(
-        _Maker.samples,
-        _Maker.folder,
-        seed=_Maker.seed,
-        first=first,
-        count=count,
-        drawing=_Maker.drawing,
-    )

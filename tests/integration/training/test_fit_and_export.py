@@ -9,11 +9,15 @@ need("tensorflow", extra="training")
 need("tf2onnx", extra="training")
 need("onnxruntime", extra="training")
 
+from fimq.errors import PairsMissing
+from fimq_training.arrays import read_arrays
 from fimq_training.export.onnx import Network, onnx_scorer, to_onnx
 from fimq_training.fitting.fit import Fit
+from fimq_training.fitting.pair_fit import PairFit
 from fimq_training.fitting.pair_inputs import Mixture, Pool
 from fimq_training.fitting.pair_task import PairTask, averaged
 from fimq_training.fitting.plan import Plan
+from fimq_training.fitting.side_by_side import side_by_side
 from fimq_training.networks.folded_model import FoldedB0, parameters
 
 OURS = (Path.cwd(), Path.home())
@@ -21,13 +25,18 @@ PLAN = Plan(epochs=2, batch=4, optimizer="adamw", rate=1e-3, clip=1.0, ema=0.5)
 
 
 @pytest.fixture(scope="module")
-def pool(tmp_path_factory):
+def pool_folder(tmp_path_factory):
     """Pairs whose fakes are darker."""
     folder = tmp_path_factory.mktemp("pairs")
     real = np.random.default_rng(1).integers(0, 256, (4, 128, 128, 3)).astype(np.uint8)
     mask = np.full((4, 16, 16), 255, np.uint8)
     np.savez(folder / "000000.npz", real=real, fake=real // 2, mask=mask)
-    return Pool(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pool(pool_folder):
+    return Pool(pool_folder)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +82,42 @@ def test_a_fit_goes_on_from_its_checkpoint(fitted, folder, fit_in):
     mine = parameters(again.weights())
     assert all(np.array_equal(mine[name], fitted[name]) for name in fitted)
     assert list(again.run()) == []
+
+
+def test_fits_side_by_side_are_what_each_is_alone(weights, pool_folder, tmp_path):
+    start = tmp_path / "start.npz"
+    np.savez(start, **weights)
+
+    def fit(name, seed):
+        return PairFit(
+            folder=tmp_path / name,
+            start=start,
+            pools=((pool_folder, 1.0),),
+            plan=PLAN,
+            seed=seed,
+            steps=1,
+            size=128,
+        )
+
+    told = list(side_by_side([fit("one", 1), fit("other", 2)]))
+    assert sorted((n, p.epoch) for n, p in told if p.finished) == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert [p.epoch for p in fit("alone", 2).run() if p.finished] == [1, 2]
+    one, other, alone = (
+        read_arrays(tmp_path / name / "weights.npz") for name in ("one", "other", "alone")
+    )
+    assert all(np.allclose(other[name], alone[name], atol=1e-5) for name in alone)
+    assert any(not np.allclose(one[name], alone[name], atol=1e-5) for name in alone)
+
+
+def test_what_one_of_several_fits_raises_ends_them(weights, tmp_path):
+    start = tmp_path / "start.npz"
+    np.savez(start, **weights)
+    fits = [
+        PairFit(tmp_path / name, start, ((tmp_path / "none", 1.0),), PLAN, 1, 1, 128)
+        for name in ("one", "other")
+    ]
+    with pytest.raises(PairsMissing, match="none"):
+        list(side_by_side(fits))
 
 
 def test_the_average_of_branches_lies_between_them(fitted, weights):

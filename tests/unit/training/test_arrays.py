@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fimq.errors import ArraysDamaged, CheckpointDamaged, DiskFull
-from fimq_training.arrays import read_arrays, write_arrays
+from fimq_training.arrays import map_arrays, read_arrays, write_arrays
 from fimq_training.fitting.checkpoint import Checkpoints
 
 ARRAYS = {"a": np.arange(1000), "word": np.array(["x", "yz"])}
@@ -34,7 +34,34 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_is_cut_short_or_could_run_is_refused(tmp_path):
+def test_mapped_ones_are_the_same(tmp_path):
+    arrays = {**ARRAYS, "rows": np.arange(24, dtype=np.uint8).reshape(2, 3, 4)}
+    write_arrays(tmp_path / "x.npz", arrays)
+    mapped = map_arrays(tmp_path / "x.npz")
+    assert mapped.keys() == arrays.keys()
+    for name, value in arrays.items():
+        assert isinstance(mapped[name], np.memmap)
+        assert mapped[name].dtype == value.dtype
+        assert np.array_equal(mapped[name], value)
+    with pytest.raises(ValueError, match="read-only"):
+        mapped["rows"][0] = 1
+
+
+def test_mapped_ones_are_whole_and_not_packed(tmp_path):
+    path = tmp_path / "x.npz"
+    write_arrays(path, ARRAYS, packed=True)
+    with pytest.raises(ArraysDamaged, match="packed"):
+        map_arrays(path)
+    write_arrays(path, ARRAYS)
+    damaged = bytearray(path.read_bytes())
+    damaged[4000] ^= 1  # among the numbers of `a`
+    path.write_bytes(damaged)
+    with pytest.raises(ArraysDamaged, match=r"a\.npy"):
+        map_arrays(path)
+
+
+@pytest.mark.parametrize("read_arrays", [read_arrays, map_arrays])
+def test_what_is_cut_short_or_could_run_is_refused(tmp_path, read_arrays):
     path = tmp_path / "x.npz"
     write_arrays(path, ARRAYS)
     whole = path.read_bytes()

@@ -2,7 +2,8 @@
 
 A batch is n reals and then their n fakes. Which pairs it has, and which of them are mirrored,
 is a function of (seed, step): each pool is gone through in an order of its own, again and
-again, and every step takes so many of each. Pools are read as a whole before the fit begins.
+again, and every step takes so many of each. Pools stay on the disk: fits side by side share what
+the system keeps of them in memory, and a pool may be larger than that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fimq.errors import PairsMissing
-from fimq_training.arrays import read_arrays
+from fimq_training.arrays import map_arrays
 from fimq_training.fitting.draws import Draws
 from fimq_training.manipulations.landmarks import Pixels
 
@@ -35,7 +36,7 @@ class Pool:
     """All pairs of one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Read every shard.
+        """Look at every shard.
 
         Raises:
             PairsMissing: there are none.
@@ -44,15 +45,22 @@ class Pool:
         paths = sorted(folder.glob("*.npz"))
         if not paths:
             raise PairsMissing(f"There are no pairs in {folder}")
-        parts: dict[str, list[NDArray[np.uint8]]] = {"real": [], "fake": [], "mask": []}
-        for path in paths:
-            shard = read_arrays(path)
-            for name, part in parts.items():
-                part.append(shard[name])
-        self.real, self.fake, self.mask = (np.concatenate(part) for part in parts.values())
+        self._shards = [map_arrays(path) for path in paths]
+        self._ends = np.cumsum([len(shard["real"]) for shard in self._shards])
 
     def __len__(self) -> int:
-        return len(self.real)
+        return int(self._ends[-1])
+
+    def take(self, rows: NDArray[np.int64]) -> tuple[Pixels, Pixels, NDArray[np.uint8]]:
+        """Reals, fakes and masks of rows, in their order; the shards are counted through."""
+        shards = np.searchsorted(self._ends, rows, side="right")
+        firsts = np.concatenate([[0], self._ends])[shards]
+        places = list(zip(shards.tolist(), (rows - firsts).tolist(), strict=True))
+        real, fake, mask = (
+            np.stack([self._shards[shard][kind][row] for shard, row in places])
+            for kind in ("real", "fake", "mask")
+        )
+        return real, fake, mask
 
 
 class Mixture:
@@ -72,7 +80,7 @@ class Mixture:
     def batch(self, step: int) -> Batch:
         """The batch of a step, counted from 0."""
         drawn = zip(self._pools, self._draws.rows(step), strict=True)
-        parts = [(pool.real[rows], pool.fake[rows], pool.mask[rows]) for pool, rows in drawn]
+        parts = [pool.take(rows) for pool, rows in drawn if len(rows)]
         real, fake, mask = (np.concatenate(kind) for kind in zip(*parts, strict=True))
         flips = np.random.default_rng([self._seed, 99, step]).random(len(real)) < 0.5
         return _batch(*(_mirrored(kind, flips) for kind in (real, fake, mask)))
