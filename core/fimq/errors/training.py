@@ -276,6 +276,14 @@ class DatasetIncomplete(TrainingError):
     exit_status = 2
 
 
+class GitMissing(TrainingError):
+    """There is no git on this machine."""
+
+    code = "git_missing"
+    hint = "Install git: files are asked of the repositories that published them."
+    exit_status = 2
+
+
 class DatasetInvalid(TrainingError):
     """The data set's names or lists do not hold together."""
 

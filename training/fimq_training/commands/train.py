@@ -9,6 +9,7 @@ from fimq_training.commands.evaluate import evaluate
 from fimq_training.commands.export import export
 from fimq_training.commands.fit import fit
 from fimq_training.commands.forge import forge
+from fimq_training.commands.gather import gather_command
 from fimq_training.commands.make import make
 from fimq_training.commands.prepare import prepare
 from fimq_training.commands.recipes import recipes
@@ -25,7 +26,7 @@ def train() -> None:
 
 
 for command in (
-    *(prepare, forge, split, audit_command, recipes, weights),
+    *(gather_command, prepare, forge, split, audit_command, recipes, weights),
     *(fit, calibrate, evaluate, export, make),
 ):
     train.add_command(command)

