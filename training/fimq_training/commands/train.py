@@ -13,6 +13,7 @@ from fimq_training.commands.gather import gather_command
 from fimq_training.commands.make import make
 from fimq_training.commands.prepare import prepare
 from fimq_training.commands.recipes import recipes
+from fimq_training.commands.render import render
 from fimq_training.commands.split import audit_command, split
 from fimq_training.commands.weights import weights
 
@@ -27,6 +28,6 @@ def train() -> None:
 
 for command in (
     *(gather_command, prepare, forge, split, audit_command, recipes, weights),
-    *(fit, calibrate, evaluate, export, make),
+    *(fit, calibrate, evaluate, export, make, render),
 ):
     train.add_command(command)
