@@ -59,6 +59,29 @@ SOURCES = {
         "L. DeBruine and B. Jones, doi 10.6084/m9.figshare.4220517",
         "CC BY 4.0",
     ),
+    "portraits/ropensci": Source(
+        "rOpenSci's staff and community, pictures of their own", "ropensci/roweb3", "CC BY 4.0"
+    ),
+    "portraits/rladies": Source(
+        "R-Ladies' global team, pictures of their own", "rladies/rladies.github.io", "CC BY 4.0"
+    ),
+    "portraits/bssw": Source(
+        "Fellows of Better Scientific Software, pictures of their own",
+        "betterscientificsoftware/bssw.io",
+        "MIT",
+    ),
+    "portraits/reactdev": Source("React's team", "reactjs/react.dev", "CC BY 4.0"),
+    "portraits/angular": Source(
+        "Angular's team", "angular/angular.io", "CC BY 4.0 (documentation)"
+    ),
+    "portraits/nlesc": Source(
+        "Netherlands eScience Center, staff", "NLeSC/software.esciencecenter.nl", "CC BY 4.0"
+    ),
+    "portraits/jupyter": Source(
+        "Jupyter's contributors, pictures of their own",
+        "jupyter/jupyter.github.io",
+        "BSD-3-Clause",
+    ),
     "videos/speakers_grid": Source(
         "GRID audiovisual corpus, sample clips",
         "M. Cooke, J. Barker, S. Cunningham, X. Shao",
