@@ -265,7 +265,8 @@ class Workshop:
         plan, start, seed = self._recipe.fit, self.out / "start.npz", TRUNK_SEED
         branches = self._data.branches
         if number is not None and branches is not None:
-            plan = plan.model_copy(update={"epochs": branches.epochs, "ema": branches.ema})
+            said = branches.model_dump(include={"epochs", "ema", "schedule"})
+            plan = plan.model_copy(update=said)
             start, seed = self._folder("trunk") / "weights.npz", branches.seed + number
         return PairFit(
             folder=self._folder(name),

@@ -7,6 +7,7 @@ from extras import need
 need("tensorflow", extra="training")
 
 from fimq.errors import RecipeInvalid, RunDiffers
+from fimq_training import workshop as room
 from fimq_training.recipes.recipe import Recipe, find
 from fimq_training.workshop import Inputs, Workshop
 
@@ -39,3 +40,40 @@ def test_a_folder_goes_on_with_its_own_recipe_and_data_alone(tmp_path, inputs):
 def test_a_recipe_on_crops_is_not_made_here(tmp_path, inputs):
     with pytest.raises(RecipeInvalid, match="not fitted on pairs"):
         Workshop(tmp_path, inputs, Recipe.read(find("paper-baseline-binary")))
+
+
+def test_branches_start_from_the_trunk_with_what_the_recipe_says_of_them(
+    tmp_path, inputs, monkeypatch
+):
+    recipe = Recipe.read(find("fimq-default"))
+    branches = recipe.data.branches.model_copy(update={"count": 3, "epochs": 2, "ema": 0.5})
+    recipe = recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update={"branches": branches}),
+            "fit": recipe.fit.model_copy(update={"schedule": "constant"}),
+        }
+    )
+    runs = []
+    monkeypatch.setattr(room, "side_by_side", lambda fits: runs.append(fits) or ())
+    run = Workshop(tmp_path / "run", inputs, recipe)
+    assert list(run.fit()) == []
+    (trunk,), several = runs
+    assert trunk.plan == recipe.fit
+    assert trunk.start == tmp_path / "run" / "start.npz"
+    assert {fit.start for fit in several} == {trunk.folder / "weights.npz"}
+    assert len({(fit.folder, fit.seed) for fit in several}) == 3
+    for fit in several:
+        assert (fit.plan.epochs, fit.plan.ema, fit.plan.schedule) == (2, 0.5, "cosine")
+        assert fit.plan.rate == trunk.plan.rate
+
+
+def test_a_fit_that_has_ended_is_not_fitted_again(tmp_path, inputs, monkeypatch):
+    runs = []
+    monkeypatch.setattr(room, "side_by_side", lambda fits: runs.append(fits) or ())
+    run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-default")))
+    for name in ("trunk", "branch_1"):
+        folder = tmp_path / "run" / "fits" / name
+        folder.mkdir(parents=True)
+        (folder / "weights.npz").touch()
+    list(run.fit())
+    assert [[fit.folder.name for fit in fits] for fits in runs] == [[], ["branch_0"]]

@@ -74,6 +74,8 @@ class BranchesPart(_Part):
     count: int = Field(ge=1, le=16)
     epochs: int = Field(ge=1)
     ema: float = Field(gt=0, lt=1)
+    #: Of the rate. A constant one before them wastes no step on an end that they begin again from.
+    schedule: Literal["constant", "cosine"] = "cosine"
     seed: int  #: of the first; the others count on
 
 
