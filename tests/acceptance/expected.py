@@ -71,7 +71,11 @@ class Row:
 
     @property
     def outcomes(self) -> Sequence[tuple[str, str | None]]:
-        return [self.ends] if isinstance(self.ends[0], str) else self.ends  # type: ignore[list-item, return-value]
+        if isinstance(
+            self.ends[0], str
+        ):  # one alone; mypy sees no difference to a sequence of them
+            return [self.ends]  # type: ignore[list-item] # as above
+        return self.ends  # type: ignore[return-value] # as above
 
 
 def at_face(found: Found) -> bool:

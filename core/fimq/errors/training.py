@@ -202,7 +202,7 @@ class PairsMissing(TrainingError):
     """The pairs of real and forged crops are not there."""
 
     code = "pairs_missing"
-    hint = "Make them: fimq train make fimq-default DATA OUT"
+    hint = "Make them: fimq train make fimq-default DATA --carrier TARBALL --out RUN"
     exit_status = 2
 
 

@@ -111,6 +111,20 @@ class TestPools:
         assert of_b == int(0.15 * 120)
         assert all(len(batch.labels) == 8 for batch in walked)
 
+    def test_rows_are_counted_through_shards_of_any_length(self, tmp_path):
+        for name, numbers in (
+            ("000000", range(3)),
+            ("000003", range(3, 4)),
+            ("000004", range(4, 9)),
+        ):
+            _numbered_shard(tmp_path / f"{name}.npz", numbers)
+        pool = Pool(tmp_path)
+        assert len(pool) == 9
+        for rows in ([0, 2, 3, 4, 8], [8, 0, 3, 3]):
+            real, fake, mask = pool.take(np.array(rows))
+            assert real[:, 0, 0, 0].tolist() == fake[:, 0, 0, 0].tolist() == rows
+            assert len(mask) == len(rows)
+
     def test_a_folder_without_pairs_is_named(self, tmp_path):
         with pytest.raises(PairsMissing):
             Pool(tmp_path)
