@@ -71,11 +71,7 @@ class Row:
 
     @property
     def outcomes(self) -> Sequence[tuple[str, str | None]]:
-        if isinstance(
-            self.ends[0], str
-        ):  # one alone; mypy sees no difference to a sequence of them
-            return [self.ends]  # type: ignore[list-item] # as above
-        return self.ends  # type: ignore[return-value] # as above
+        return [self.ends] if isinstance(self.ends[0], str) else self.ends
 
 
 def at_face(found: Found) -> bool:
