@@ -68,6 +68,19 @@ def test_the_card_says_what_simulated_video_of_every_length_does(facts):
     assert "High precision was not raised." in text
 
 
+def test_the_card_says_how_often_it_calls_people_that_it_was_not_chosen_on(facts):
+    unseen = facts["metrics"]["held_out"]["unseen"]
+    assert unseen["clips"] == 24
+    text = " ".join(card(facts).split())
+    assert f"{unseen['called']} of 24 clips as they are were called" in text
+
+
+def test_the_card_has_a_row_for_each_alteration(facts):
+    text = card(facts)
+    for what in ("JPEG quality 50", "shrunk to 0.5", "blur sigma, pixels 2"):
+        assert f"| {what} | 0." in text or f"| {what} | 1." in text
+
+
 def test_high_precision_is_raised_where_simulated_video_passes_it():
     """Clips of which a tenth is bright: a whole one hides it, its strongest window does not."""
     held_out = _held_out()
@@ -119,7 +132,7 @@ def _held_out():
     ]
     return HeldOut(
         real=clips("real", 100, 4),
-        degraded=clips("degraded", 100, 4),
+        degraded=clips("degraded", 115, 4),
         fake=forged,
         portraits_real=clips("real", 100, 1),
         portraits_fake=clips("fake", 130, 1),

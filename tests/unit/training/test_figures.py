@@ -53,22 +53,35 @@ def test_calibration_finds_the_line_that_scores_were_drawn_from():
     assert found.bias == pytest.approx(0.5, abs=0.1)
 
 
-def test_no_real_clip_reaches_the_high_precision_threshold():
+def test_high_precision_lets_through_the_wanted_share_of_real_clips():
     rng = np.random.default_rng(1)
-    reals, degraded = clips(rng.normal(0, 1, 40)), clips(rng.normal(0, 1, 160))
+    reals, degraded = clips(rng.normal(0, 1, 80)), clips(rng.normal(0, 1, 320))
     fakes = clips(rng.normal(1, 1, 160))
     chosen = thresholds.choose(reals, degraded, fakes)
-    assert max(clip.score for clip in reals) < chosen.high_precision
-    assert figures.share_above(degraded, chosen.high_precision).value <= 0.03
+    called = figures.share_above([*reals, *degraded], chosen.high_precision).value
+    assert called == pytest.approx(thresholds.FALSE_ALARMS, abs=0.01)
     assert figures.share_above(fakes, chosen.high_recall).value >= 0.89
     assert chosen.high_recall < chosen.high_precision
 
 
-def test_a_person_unlike_the_others_raises_an_alarm_when_left_out():
-    ordinary = clips([-1.0] * 14, people=7)
-    odd = [Scored("odd", "real", np.full(4, expit(3.0)), expit(3.0))]
+def test_high_recall_is_never_above_high_precision():
+    chosen = thresholds.choose(clips([-1.0] * 40), clips([-1.0] * 40), clips([3.0] * 40))
+    assert chosen.high_recall <= chosen.high_precision
+
+
+def test_a_person_unlike_the_others_is_accused_when_left_out():
+    ordinary = clips([-1.1, -1.0] * 8, people=8)
+    odd = [Scored("odd", "real", np.full(4, expit(3.0)), expit(3.0)) for _ in range(3)]
     reals = [*ordinary, *odd]
-    assert thresholds.false_alarms_of_the_unseen(reals, reals) == pytest.approx(1 / 8)
+    unseen = thresholds.of_the_unseen(reals, reals, reals)
+    assert unseen.people == 9
+    assert unseen.clips == 19
+    # At the threshold of those others, and only there, the odd one's three clips are called.
+    assert thresholds.choose(reals, reals, reals).high_precision == pytest.approx(expit(3.0))
+    alone = thresholds.of_the_unseen(reals, reals, odd)
+    assert (alone.clips, alone.called, alone.people, alone.accused) == (3, 3, 1, 1)
+    calm = thresholds.of_the_unseen(reals, reals, ordinary)
+    assert calm.called == calm.accused == 0
 
 
 def test_few_people_promise_little():

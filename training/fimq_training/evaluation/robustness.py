@@ -55,6 +55,13 @@ SWEEP: tuple[tuple[str, Callable[[float, Pixels], Pixels], tuple[float, ...]], .
 )
 
 
+def middle() -> Iterator[tuple[str, float, Callable[[Pixels], Pixels]]]:
+    """Every alteration of the sweep at its middle strength."""
+    for what, alter, strengths in SWEEP:
+        strength = strengths[len(strengths) // 2]
+        yield what, strength, partial(alter, strength)
+
+
 @dataclass(frozen=True, slots=True)
 class Setback:
     """A model's figures on crops that something was done to."""

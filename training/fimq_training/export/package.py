@@ -96,4 +96,6 @@ def _metrics(report: Report, release: Release, outside: Mapping[str, Any]) -> di
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
     return round(value, 4) if isinstance(value, float) else value
