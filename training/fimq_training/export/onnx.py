@@ -96,9 +96,22 @@ def to_onnx(network: Exported, out: Path, precision: Precision = "f16") -> None:
     Raises:
         ExportFailed: the converter refused; its last words are the message.
     """
+    model = converted(network, network.probabilities)
+    if precision == "f16":
+        _store_halved(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(out))
+
+
+def converted(module: Any, signature: Any) -> Any:
+    """A tf.Module's function as an ONNX model that names no machine.
+
+    Raises:
+        ExportFailed: the converter refused; its last words are the message.
+    """
     with tempfile.TemporaryDirectory() as folder:
         saved, converted = Path(folder, "saved"), Path(folder, "model.onnx")
-        tf.saved_model.save(network, str(saved), signatures=network.probabilities)
+        tf.saved_model.save(module, str(saved), signatures=signature)
         command = [
             *(sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(saved)),
             *("--output", str(converted), "--opset", str(OPSET)),
@@ -110,10 +123,7 @@ def to_onnx(network: Exported, out: Path, precision: Precision = "f16") -> None:
             raise ExportFailed(done.stderr.strip().splitlines()[-1] if done.stderr else "no answer")
         model = onnx.load(str(converted))
     _forget_the_machine(model)
-    if precision == "f16":
-        _store_halved(model)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(out))
+    return model
 
 
 def onnx_scorer(path: Path) -> Any:

@@ -7,6 +7,7 @@ label. For that reason the real of a self-blend is the outside frame, also when 
 altered side.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,53 +71,33 @@ def self_blend(face: Face, rng: Generator) -> Forgery:
     altered = alter(face.pixels, face.width, rng)
     mask = region_mask(face.points, region, face.pixels.shape, face.width, rng)
     inside, frame = (altered, face.pixels) if rng.random() < 0.5 else (face.pixels, altered)
-    fake, mask = _blend(frame, inside, mask, rng)
+    fake, mask = blended(frame, inside, mask, rng)
     return Forgery(frame, fake, mask, f"self_{region}")
 
 
 def swap(face: Face, other: Face, rng: Generator) -> Forgery:
     """Put another person's face on this head, often as coarse as a generator's output."""
     region = pick_region(rng, ("face", "inner", "oval"))
-    laid = similarity(other.points[list(FIT)], face.points[list(FIT)])
-    height, width = face.pixels.shape[:2]
-    source = np.asarray(
-        cv2.warpAffine(
-            other.pixels,
-            laid,
-            (width, height),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT_101,
-        ),
-        np.uint8,
-    )
+    source, laid_points = laid_over(other, face)
     if rng.random() < 0.5:  # follow the shape of this head, as three-dimensional swaps do
-        at = carry(other.points, laid)[list(SHAPE)]
+        at = laid_points[list(SHAPE)]
         by = (face.points[list(SHAPE)] - at) * rng.uniform(0.6, 1)
         source = _displaced(source, at, by, face.width, 0.10)
     if rng.random() < 0.5:
         source = down_up(source, min(0.9, rng.uniform(50, 110) / face.width), rng)
     mask = region_mask(face.points, region, face.pixels.shape, face.width, rng)
     if rng.random() < 0.9:
-        source = _matched(source, face.pixels, mask, rng.uniform(0.7, 1))
+        source = matched(source, face.pixels, mask, rng.uniform(0.7, 1))
     if rng.random() < 0.3:
         source = alter(source, face.width, rng, least=1, moving=False)
-    fake, mask = _blend(face.pixels, source, mask, rng)
+    fake, mask = blended(face.pixels, source, mask, rng)
     return Forgery(face.pixels, fake, mask, f"swap_{region}")
 
 
 def reenact(face: Face, expression: Points, rng: Generator) -> Forgery:
     """Re-render the face with another expression, a little smoother than a camera would."""
-    laid = similarity(expression[list(FIT)], face.points[list(FIT)])
-    target = carry(expression, laid)
     is_mouth = rng.random() < 0.55
-    moving = list(EXPRESSION_OF_MOUTH if is_mouth else SHAPE)
-    by = (target[moving] - face.points[moving]) * rng.uniform(0.35, 0.9)
-    by -= by.mean(0) * rng.uniform(0.5, 1)
-    length = np.linalg.norm(by, axis=1, keepdims=True)
-    by = by * np.minimum(1, 0.09 * face.width / (length + 1e-6))
-    source = _displaced(
-        face.pixels, face.points[moving], by, face.width, float(rng.uniform(0.06, 0.10))
-    )
+    source, _ = moved(face, expression, EXPRESSION_OF_MOUTH if is_mouth else SHAPE, rng)
     source = _rendered(source, face.width, rng)
     if is_mouth:
         region = "mouth" if rng.random() < 0.5 else "lower"
@@ -124,6 +105,37 @@ def reenact(face: Face, expression: Points, rng: Generator) -> Forgery:
         region = pick_region(rng, ("face", "inner", "oval", "eyes"))
     mask = region_mask(face.points, region, face.pixels.shape, face.width, rng)
     return Forgery(face.pixels, _mixed(face.pixels, source, mask), mask, f"reenact_{region}")
+
+
+def laid_over(other: Face, face: Face) -> tuple[Pixels, Points]:
+    """The other face turned, scaled and shifted onto this one, and its points."""
+    laid = similarity(other.points[list(FIT)], face.points[list(FIT)])
+    height, width = face.pixels.shape[:2]
+    source = cv2.warpAffine(
+        other.pixels,
+        laid,
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    return np.asarray(source, np.uint8), carry(other.points, laid)
+
+
+def moved(
+    face: Face, expression: Points, which: Sequence[int], rng: Generator
+) -> tuple[Pixels, Points]:
+    """Bring some points of the face nearer to those of an expression, and its picture along."""
+    laid = similarity(expression[list(FIT)], face.points[list(FIT)])
+    target = carry(expression, laid)
+    moving = list(which)
+    by = (target[moving] - face.points[moving]) * rng.uniform(0.35, 0.9)
+    by -= by.mean(0) * rng.uniform(0.5, 1)
+    length = np.linalg.norm(by, axis=1, keepdims=True)
+    by = by * np.minimum(1, 0.09 * face.width / (length + 1e-6))
+    reach = float(rng.uniform(0.06, 0.10))
+    source = _displaced(face.pixels, face.points[moving], by, face.width, reach)
+    points = face.points + _field(face.points, face.points[moving] + by, by, face.width, reach)
+    return source, points.astype(np.float32)
 
 
 def _rendered(picture: Pixels, width: float, rng: Generator) -> Pixels:
@@ -147,7 +159,7 @@ def _mixed(frame: Pixels, inside: Pixels, mask: Mask) -> Pixels:
     return clipped(frame + (inside.astype(np.float32) - frame) * mask[..., None])
 
 
-def _blend(frame: Pixels, inside: Pixels, mask: Mask, rng: Generator) -> tuple[Pixels, Mask]:
+def blended(frame: Pixels, inside: Pixels, mask: Mask, rng: Generator) -> tuple[Pixels, Mask]:
     """Alpha blend at a drawn ratio, now and then a Poisson blend."""
     if rng.random() < 0.04:
         cloned = _cloned(frame, inside, mask)
@@ -172,7 +184,7 @@ def _cloned(frame: Pixels, inside: Pixels, mask: Mask) -> Pixels | None:
     return np.where(mask[..., None] > 0, np.asarray(cloned, np.uint8), frame)
 
 
-def _matched(source: Pixels, target: Pixels, mask: Mask, amount: float) -> Pixels:
+def matched(source: Pixels, target: Pixels, mask: Mask, amount: float) -> Pixels:
     """Bring the colours of `source` inside the mask to those of `target`, in LAB."""
     inside = mask > 0.3
     if int(inside.sum()) < 30:
@@ -199,9 +211,7 @@ def _displaced(
         np.linspace(0, height - 1, count), np.linspace(0, side - 1, count), indexing="ij"
     )
     grid = np.stack([grid_x, grid_y], -1).reshape(-1, 2)
-    distance = ((grid[:, None] - (at + by)[None]) ** 2).sum(-1)
-    weight = np.exp(-distance / (2 * (reach * width) ** 2))
-    coarse = (weight @ by) / (weight.sum(1, keepdims=True) + 0.15)
+    coarse = _field(grid, at + by, by, width, reach)
     field = cv2.resize(
         coarse.reshape(count, count, 2).astype(np.float32),
         (side, height),
@@ -215,3 +225,13 @@ def _displaced(
         ),
         np.uint8,
     )
+
+
+def _field(
+    grid: NDArray[Any], at: NDArray[Any], by: NDArray[Any], width: float, reach: float
+) -> NDArray[Any]:
+    """How far each point of `grid` moves when what comes to lie at `at` moves by `by`."""
+    distance = ((grid[:, None] - at[None]) ** 2).sum(-1)
+    weight = np.exp(-distance / (2 * (reach * width) ** 2))
+    field: NDArray[Any] = (weight @ by) / (weight.sum(1, keepdims=True) + 0.15)
+    return field

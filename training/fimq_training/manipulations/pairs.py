@@ -19,6 +19,8 @@ from fimq_training.manipulations import degradations, forgeries
 from fimq_training.manipulations.forgeries import Face, Forgery
 from fimq_training.manipulations.landmarks import FIT, Pixels, carry
 from fimq_training.manipulations.masks import Mask
+from fimq_training.manipulations.painting import Painter
+from fimq_training.manipulations.rendering import RENDER, render
 from fimq_training.manipulations.samples import SERVED, Sample, SampleSet
 from fimq_worker.vision.box import Box
 from fimq_worker.vision.crops import CropRule, crop_face
@@ -51,6 +53,8 @@ class Drawing:
     """How pairs are drawn."""
 
     kinds: tuple[float, float, float] = (0.55, 0.25, 0.20)  #: self-blend, swap, reenactment
+    painters: tuple[Path, ...] = ()  #: files of what renders
+    rendered: float = 0.0  #: share of pairs that are rendered, where there are painters
     camera: float = 0.5  #: share of pictures that went through a camera plan first
     face_width: tuple[float, float] = (90, 320)  #: pixels, drawn evenly in its logarithm
     crop: CropRule = SERVED  #: how serving will cut
@@ -65,6 +69,7 @@ class PairMaker:
         self.rng: Generator = np.random.default_rng(seed)
         self._samples, self._drawing = samples, drawing or Drawing()
         self._shapes = _shapes(samples)
+        self.painters = [Painter(file) for file in self._drawing.painters]
         numbers: dict[str, list[int]] = {}
         for number, sample in enumerate(samples.samples):
             numbers.setdefault(sample.person, []).append(number)
@@ -103,11 +108,11 @@ class PairMaker:
         if rng.random() < self._drawing.camera:
             shot = degradations.camera(face.width, rng).apply(face.pixels)
             face = Face(shot, face.points, face.width)
-        kind = forgeries.KINDS[int(rng.choice(3, p=self._drawing.kinds))]
+        kind = self._kind()
         partner = self.partner(number, kind)
         if partner is None:
             return None
-        forgery = forge(face, kind, partner, rng)
+        forgery = forge(face, kind, partner, rng, self.painters)
         if forgery.change < LEAST_CHANGE:
             return None
         real, fake, mask = forgery.real, forgery.fake, forgery.mask
@@ -133,6 +138,12 @@ class PairMaker:
         )
         return pair if _is_seen(pair) else None
 
+    def _kind(self) -> str:
+        drawn, rng = self._drawing, self.rng
+        if self.painters and rng.random() < drawn.rendered:
+            return RENDER
+        return forgeries.KINDS[int(rng.choice(len(forgeries.KINDS), p=drawn.kinds))]
+
     def _canvas(self, sample: Sample) -> Face:
         """The sample turned, squeezed and scaled, its face in the middle of a square."""
         rng, longer = self.rng, sample.box.longer_side
@@ -143,13 +154,17 @@ class PairMaker:
         return placed(sample, width, room, degrees=float(rng.normal(0, 5)), squeeze=squeeze)
 
 
-def forge(face: Face, kind: str, partner: Sample, rng: Generator) -> Forgery:
-    """Forge a face in one of the KINDS, with a sample of someone else where it takes two."""
+def forge(
+    face: Face, kind: str, partner: Sample, rng: Generator, painters: Sequence[Painter] = ()
+) -> Forgery:
+    """Forge a face in one of the kinds, with a sample of someone else where it takes two."""
     if kind == "self":
         return forgeries.self_blend(face, rng)
+    theirs = Face(partner.pixels, partner.points, partner.box.longer_side)
     if kind == "swap":
-        theirs = Face(partner.pixels, partner.points, partner.box.longer_side)
         return forgeries.swap(face, theirs, rng)
+    if kind == RENDER:
+        return render(face, theirs, painters[int(rng.integers(len(painters)))], rng)
     return forgeries.reenact(face, partner.points, rng)
 
 

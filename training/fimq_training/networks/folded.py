@@ -139,6 +139,17 @@ def features(parameters: Parameters, images: Any) -> Any:
     return tf.reduce_mean(top, [1, 2])
 
 
+def first_maps(parameters: Parameters, images: Any) -> list[Any]:
+    """The maps after the stem and the first two blocks, [N, H/2, W/2, 32] to [N, H/4, W/4, 24]."""
+    p = parameters
+    x = bias_silu(_convolved((images - MEAN) / STD, p["stem_w"], 2), p["stem_b"], fused=False)
+    maps = [x]
+    for block in list(blocks())[:2]:
+        x = _block(p, block, x, None)
+        maps.append(x)
+    return maps
+
+
 def forward(parameters: Parameters, images: Any, *, seed: Any = None) -> Output:
     """Run the network on RGB images in 0..255.
 
