@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     given = parser.parse_args()
     models = [Model(folder) for folder in given.packages]
-    finder = FullRangeFinder(face_model(load_settings().face_models, "full_range"))
+    finder = FullRangeFinder(face_model(load_settings().face_models, "full_range_sparse"))
     for _ in range(given.rounds):
         for model in models:
             model.score_batch()
