@@ -81,6 +81,27 @@ def test_the_card_has_a_row_for_each_alteration(facts):
         assert f"| {what} | 0." in text or f"| {what} | 1." in text
 
 
+def test_the_card_shows_what_was_measured_elsewhere_in_tables_of_their_own(facts):
+    figure = {"value": 0.75, "low": 0.65, "high": 0.85}
+    elsewhere = {
+        "faceforensics_c40": {
+            "fakes": 40,
+            "reals": 20,
+            "auc": figure,
+            "auc_by_method": {"Deepfakes": 0.9},
+            "reals_at_half": "3/20",
+            "reals_at_precision": "1/20",
+            "fakes_at_precision": "17/40",
+        },
+        "films": [{"what": "h264-23", "auc": figure, "real": [1, 20, 24], "forged": [30, 10, 5]}],
+    }
+    text = card({**facts, "metrics": {**facts["metrics"], **elsewhere}})
+    assert "| c40 fakes called `manipulated` | 17/40 |\n\nFaceForensics++ was measured only" in text
+    assert "| h264-23 | 0.750 [0.65, 0.85] | 1 / 20 / 24 | 30 / 10 / 5 |\n" in text
+    assert text.index("c40 fakes") < text.index("altered once more") < text.index("| h264-23 |")
+    assert "h264-23" not in card(facts)
+
+
 def test_high_precision_is_raised_where_simulated_video_passes_it():
     """Clips of which a tenth is bright: a whole one hides it, its strongest window does not."""
     held_out = _held_out()
