@@ -1,6 +1,6 @@
 """The whole way: from a data folder to a model package, in stages that can be taken up again.
 
-    start weights -> samples -> pairs -> fit -> branches -> average -> report -> package
+    samples -> start weights -> painters -> pairs -> fit -> branches -> average -> report -> package
 
 A stage whose files are there is not run again, so an interrupted run goes on where it was;
 delete a stage's files to repeat it.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,9 +25,11 @@ from fimq_training.datasets.catalogue import Catalogue
 from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.onnx import Network
 from fimq_training.export.package import Release, write_package
+from fimq_training.export.painter_file import write_painter
 from fimq_training.fitting.pair_fit import PairFit
 from fimq_training.fitting.pair_task import averaged
-from fimq_training.fitting.side_by_side import side_by_side
+from fimq_training.fitting.painter_fit import PainterFit
+from fimq_training.fitting.side_by_side import Fitting, side_by_side
 from fimq_training.manipulations.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
 from fimq_training.manipulations.filling import Filling
 from fimq_training.manipulations.landmarks import MeshReader
@@ -96,6 +98,7 @@ class Workshop:
         self.agree()
         yield from self.read_samples()
         yield from self.convert_start()
+        yield from self.fit_painters()
         yield from self.make_pairs()
         yield from self.check_pairs()
         yield from self.fit()
@@ -145,6 +148,27 @@ class Workshop:
             difference = startweights.convert(self._inputs.carrier, path, proof)
             yield Stage("start", f"features equal the carrier's within {difference:.1e}")
 
+    def fit_painters(self) -> Iterator[Stage]:
+        """Fit the painters, on portraits; the last one is for held-out people alone."""
+        if self._data.painters is None:
+            return
+        fits = {
+            f"painter_{number}": PainterFit(
+                folder=self._folder(f"painter_{number}"),
+                start=self.out / "start.npz",
+                samples=self._samples(PORTRAITS, held_out=False),
+                number=number,
+                epochs=self._data.painters.epochs,
+                seed=self._data.painters.seed + number,
+            )
+            for number in range(self._data.painters.count + 1)
+        }
+        yield from self._fits(fits)
+        for (name, fit), path in zip(fits.items(), self._painters(), strict=True):
+            if not path.exists():
+                write_painter(read_arrays(self._folder(name) / "weights.npz"), fit.upsampling, path)
+                yield Stage("painters", f"{path.name} written")
+
     def make_pairs(self) -> Iterator[Stage]:
         """Make the pairs of both pools, in as many processes as there are cores."""
         for kind, pool in self._pools().items():
@@ -153,7 +177,7 @@ class Workshop:
                 folder=self._pairs(kind),
                 pairs=pool.pairs,
                 seed=pool.seed,
-                drawing=Drawing(crop=self._crop),
+                drawing=self._drawing(self._painters()[:-1]),
             )
             for made, missing in filling.run():
                 if made % 16 == 0 or made == missing:
@@ -195,18 +219,19 @@ class Workshop:
         """Make the clips and portraits of held-out people that the report is measured on."""
         if not self._held_out("fake").exists():
             samples = SampleSet.load(self._samples(CLIPS, held_out=True))
-            pairs = list(ClipMaker(samples, CLIP_SEED, self._crop).pairs(CLIP_DRAWS))
+            maker = ClipMaker(samples, CLIP_SEED, self._crop, self._painters()[-1:])
+            pairs = list(maker.pairs(CLIP_DRAWS))
             save_clips(real_clips(samples), self._held_out("real"))
             save_clips([pair.real for pair in pairs], self._held_out("degraded"))
             save_clips([pair.fake for pair in pairs], self._held_out("fake"))
             yield Stage("held out", f"{len(pairs)} pairs of clips")
         if not self._held_out("portraits_fake").exists():
-            maker = PairMaker(
+            drawer = PairMaker(
                 SampleSet.load(self._samples(PORTRAITS, held_out=True)),
                 PORTRAIT_SEED,
-                Drawing(crop=self._crop),
+                self._drawing(self._painters()[-1:]),
             )
-            stills = [maker.pair() for _ in range(1000)]
+            stills = [drawer.pair() for _ in range(1000)]
             for side in ("real", "fake"):
                 save_clips(
                     [Clip(getattr(p, side)[None], p.person, p.person, p.name) for p in stills],
@@ -249,7 +274,11 @@ class Workshop:
         differences = ", ".join(f"{name} {d:.1e}" for name, d in passed.differences.items())
         yield Stage("package", f"written; differs from the network by {differences}")
 
-    def _fits(self, fits: Mapping[str, PairFit]) -> Iterator[Stage]:
+    def _drawing(self, painters: Sequence[Path]) -> Drawing:
+        share = self._data.painters.share if self._data.painters else 0.0
+        return Drawing(crop=self._crop, painters=tuple(painters), rendered=share)
+
+    def _fits(self, fits: Mapping[str, Fitting]) -> Iterator[Stage]:
         """Run those that have not ended."""
         names = [n for n in fits if not (self._folder(n) / "weights.npz").exists()]
         for number, progress in side_by_side([fits[name] for name in names]):
@@ -283,6 +312,11 @@ class Workshop:
 
     def _pools(self) -> dict[str, PoolPart]:
         return {PORTRAITS: self._data.portraits, CLIPS: self._data.clips}
+
+    def _painters(self) -> list[Path]:
+        """The files of the painters, the last one that of held-out people; none without them."""
+        count = self._data.painters.count + 1 if self._data.painters else 0
+        return [self.out / "painters" / f"{number}.onnx" for number in range(count)]
 
     def _samples(self, kind: str, *, held_out: bool) -> Path:
         return self.out / "samples" / f"{kind}_{'held_out' if held_out else 'fit'}.npz"

@@ -17,8 +17,11 @@ from fimq_training.evaluation import figures, robustness
 from fimq_training.evaluation.bootstrap import Interval
 from fimq_training.evaluation.figures import Scored, Scorer
 from fimq_training.manipulations.clips import Clip
-from fimq_training.manipulations.forgeries import KINDS
+from fimq_training.manipulations import forgeries
 from fimq_training.manipulations.landmarks import Pixels
+from fimq_training.manipulations.rendering import RENDER
+
+KINDS = (*forgeries.KINDS, RENDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +161,8 @@ def _calibrated(clips: Sequence[Scored], calibration: Calibration) -> list[Score
 
 
 def _by_kind(reals: Sequence[Scored], fakes: Sequence[Scored]) -> dict[str, Interval]:
-    return {
-        kind: figures.auc(reals, [clip for clip in fakes if clip.name.startswith(kind)])
-        for kind in KINDS
-    }
+    kinds = {kind: [clip for clip in fakes if clip.name.startswith(kind)] for kind in KINDS}
+    return {kind: figures.auc(reals, clips) for kind, clips in kinds.items() if clips}
 
 
 def _complement(figure: Interval) -> Interval:

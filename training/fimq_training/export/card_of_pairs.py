@@ -38,7 +38,7 @@ interval over people.
 | | |
 | --- | --- |
 | video AUC, forged against real clips of anyone | $video_auc |
-| of these self-blend / swap / reenactment | $self_auc / $swap_auc / $reenact_auc |
+| of these $kinds | $kind_aucs |
 | order: a forged clip above its own original | $video_order |
 | portraits of unseen people: AUC / order | $portraits_auc / $portraits_order |
 | real clips at or above .5 | $alarms_at_half |
@@ -48,6 +48,12 @@ interval over people.
 | forged clips below high recall | $missed_at_recall |
 $c40$setbacks$films""")
 
+_KINDS = {
+    "self": "self-blend",
+    "swap": "swap",
+    "reenact": "reenactment",
+    "render": "rendered by a network that made none of the pairs",
+}
 _SETBACKS = """\
 
 After the crops of these clips, real and forged, were altered once more:
@@ -135,7 +141,8 @@ def benchmarks(facts: Facts) -> str:
     return _BENCHMARKS.substitute(
         **{name: held_out[name] for name in ("people", "real_clips", "fake_clips")},
         **{name: _figure(value) for name, value in held_out.items() if _is_figure(value)},
-        **{f"{kind}_auc": _figure(value) for kind, value in kinds.items()},
+        kinds=" / ".join(_KINDS[kind] for kind in kinds),
+        kind_aucs=" / ".join(map(_figure, kinds.values())),
         c40=_c40(facts["metrics"].get("faceforensics_c40")),
         setbacks=_SETBACKS + "".join(map(_setback, held_out["setbacks"])),
         films=_films(facts["metrics"].get("films", ())),

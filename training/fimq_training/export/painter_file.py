@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import onnx
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from fimq_training.disk import room_for
 from fimq_training.export.onnx import converted
 from fimq_training.networks.names import by_name
 from fimq_training.networks.painter import Upsampling, painter
@@ -36,6 +36,12 @@ def write_painter(weights: Mapping[str, NDArray[Any]], upsampling: Upsampling, o
 
     Raises:
         ExportFailed: the converter refused.
+        DiskFull: there was no room.
     """
     painting = _Painting(weights, upsampling)
-    onnx.save(converted(painting, painting.painted), str(out))
+    model = converted(painting, painting.painted)
+    part = out.with_name(f"{out.name}.part")
+    with room_for(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(model.SerializeToString())
+        part.replace(out)

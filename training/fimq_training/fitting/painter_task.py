@@ -105,9 +105,7 @@ class PainterTask:
         sample = self._samples[int(rng.integers(len(self._samples)))]
         widest = max(FACE[0], 1.1 * sample.box.longer_side)
         width = min(float(np.exp(rng.uniform(*np.log(FACE)))), widest)
-        face = placed(
-            sample, width, max(1.5, 1.1 * SIDE / width), degrees=float(rng.normal(0, 6))
-        )
+        face = placed(sample, width, max(1.5, 1.1 * SIDE / width), degrees=float(rng.normal(0, 6)))
         region = list(REGIONS)[int(rng.choice(len(REGIONS), p=list(REGIONS.values())))]
         mask = region_mask(face.points, region, face.pixels.shape, face.width, rng)
         side = face.pixels.shape[0]

@@ -11,7 +11,7 @@ import os
 import queue
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fimq_training.quiet import import_tensorflow
 
@@ -19,14 +19,21 @@ if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
     from fimq_training.fitting.fit import Progress
-    from fimq_training.fitting.pair_fit import PairFit
 
     Told = Queue[tuple[int, Progress]]
+
+
+class Fitting(Protocol):
+    """A fit that can be sent to another process."""
+
+    def run(self) -> Iterator[Progress]:
+        """Fit, or go on at the last checkpoint."""
+
 
 LISTEN_S = 0.5  #: between two looks at whether a fit is still there
 
 
-def side_by_side(fits: Sequence[PairFit]) -> Iterator[tuple[int, Progress]]:
+def side_by_side(fits: Sequence[Fitting]) -> Iterator[tuple[int, Progress]]:
     """Run fits, as many at once as there are cores; yields which one is how far.
 
     Raises:
@@ -77,7 +84,7 @@ def _begin(told: Told, threads: int) -> None:
     _Mine.told = told
 
 
-def _run(number: int, fit: PairFit) -> None:
+def _run(number: int, fit: Fitting) -> None:
     for progress in fit.run():
         _Mine.told.put((number, progress))
 

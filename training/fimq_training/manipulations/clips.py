@@ -20,12 +20,13 @@ from fimq_training.manipulations.landmarks import Pixels
 from fimq_training.manipulations.pairs import (
     LEAST_CHANGE,
     ROOM,
+    Drawing,
     PairMaker,
     central_box,
-    forge,
     placed,
     wider,
 )
+from fimq_training.manipulations.rendering import RENDER
 from fimq_training.manipulations.samples import SERVED, Sample, SampleSet
 from fimq_worker.vision.crops import CropRule, crop_face
 from fimq_worker.vision.picture import Picture
@@ -56,8 +57,17 @@ class ClipPair:
 class ClipMaker:
     """Makes clips from the samples of held-out people."""
 
-    def __init__(self, samples: SampleSet, seed: int, served: CropRule = SERVED) -> None:
-        self._pairs, self._served = PairMaker(samples, seed), served
+    def __init__(
+        self,
+        samples: SampleSet,
+        seed: int,
+        served: CropRule = SERVED,
+        painters: Sequence[Path] = (),
+    ) -> None:
+        """With `painters` a fourth kind of clip is rendered by them."""
+        drawing = Drawing(painters=tuple(painters))
+        self._pairs, self._served = PairMaker(samples, seed, drawing), served
+        self._kinds = (*KINDS, RENDER) if painters else KINDS
         self._rng = self._pairs.rng
         self._numbers: dict[str, list[int]] = {}
         for number, sample in enumerate(samples.samples):
@@ -78,7 +88,7 @@ class ClipMaker:
         chosen = [numbers[i] for i in spread]
         frames = [self._samples[number] for number in chosen]
         for _ in range(ATTEMPTS):
-            kind = KINDS[int(self._rng.integers(len(KINDS)))]
+            kind = self._kinds[int(self._rng.integers(len(self._kinds)))]
             partner = self._pairs.partner(chosen[0], kind)
             if partner is not None:
                 pair = self._forged(frames, kind, partner)
@@ -93,7 +103,9 @@ class ClipMaker:
         plan, seed = degradations.platform(width, rng), int(rng.integers(1 << 30))
         room = wider(self._served) * ROOM
         forged = [
-            forge(placed(sample, width, room), kind, partner, np.random.default_rng(seed))
+            self._pairs.forge(
+                placed(sample, width, room), kind, partner, np.random.default_rng(seed)
+            )
             for sample in frames
         ]
         if np.mean([forgery.change for forgery in forged]) < LEAST_CHANGE:

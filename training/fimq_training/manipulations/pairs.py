@@ -69,7 +69,7 @@ class PairMaker:
         self.rng: Generator = np.random.default_rng(seed)
         self._samples, self._drawing = samples, drawing or Drawing()
         self._shapes = _shapes(samples)
-        self.painters = [Painter(file) for file in self._drawing.painters]
+        self._painters = [Painter(file) for file in self._drawing.painters]
         numbers: dict[str, list[int]] = {}
         for number, sample in enumerate(samples.samples):
             numbers.setdefault(sample.person, []).append(number)
@@ -112,7 +112,7 @@ class PairMaker:
         partner = self.partner(number, kind)
         if partner is None:
             return None
-        forgery = forge(face, kind, partner, rng, self.painters)
+        forgery = self.forge(face, kind, partner, rng)
         if forgery.change < LEAST_CHANGE:
             return None
         real, fake, mask = forgery.real, forgery.fake, forgery.mask
@@ -138,9 +138,16 @@ class PairMaker:
         )
         return pair if _is_seen(pair) else None
 
+    def forge(self, face: Face, kind: str, partner: Sample, rng: Generator) -> Forgery:
+        """Forge a face in one of the kinds; one of the painters renders."""
+        if kind != RENDER:
+            return forge(face, kind, partner, rng)
+        painter = self._painters[int(rng.integers(len(self._painters)))]
+        return render(face, _face(partner), painter, rng)
+
     def _kind(self) -> str:
         drawn, rng = self._drawing, self.rng
-        if self.painters and rng.random() < drawn.rendered:
+        if self._painters and rng.random() < drawn.rendered:
             return RENDER
         return forgeries.KINDS[int(rng.choice(len(forgeries.KINDS), p=drawn.kinds))]
 
@@ -154,17 +161,12 @@ class PairMaker:
         return placed(sample, width, room, degrees=float(rng.normal(0, 5)), squeeze=squeeze)
 
 
-def forge(
-    face: Face, kind: str, partner: Sample, rng: Generator, painters: Sequence[Painter] = ()
-) -> Forgery:
-    """Forge a face in one of the kinds, with a sample of someone else where it takes two."""
+def forge(face: Face, kind: str, partner: Sample, rng: Generator) -> Forgery:
+    """Forge a face in one of the KINDS, with a sample of someone else where it takes two."""
     if kind == "self":
         return forgeries.self_blend(face, rng)
-    theirs = Face(partner.pixels, partner.points, partner.box.longer_side)
     if kind == "swap":
-        return forgeries.swap(face, theirs, rng)
-    if kind == RENDER:
-        return render(face, theirs, painters[int(rng.integers(len(painters)))], rng)
+        return forgeries.swap(face, _face(partner), rng)
     return forgeries.reenact(face, partner.points, rng)
 
 
@@ -229,6 +231,10 @@ def write_shard(
 def even(length: float) -> int:
     """The next even length below: chroma of the codecs has half the pixels."""
     return int(length) // 2 * 2
+
+
+def _face(sample: Sample) -> Face:
+    return Face(sample.pixels, sample.points, sample.box.longer_side)
 
 
 def _resized(picture: Pixels, side: int) -> Pixels:

@@ -46,9 +46,9 @@ def painter(upsampling: Upsampling) -> Any:
 
 
 def _convolved(x: Any, width: int, name: str, *, stride: int = 1) -> Any:
-    x = layers.Conv2D(
-        width, 3, stride, padding="same", kernel_initializer="he_normal", name=name
-    )(x)
+    x = layers.Conv2D(width, 3, stride, padding="same", kernel_initializer="he_normal", name=name)(
+        x
+    )
     return layers.LeakyReLU(SLOPE)(x)
 
 

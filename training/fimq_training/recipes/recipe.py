@@ -79,6 +79,15 @@ class BranchesPart(_Part):
     seed: int  #: of the first; the others count on
 
 
+class PaintersPart(_Part):
+    """Networks that paint what is rendered; one more of them paints held-out clips alone."""
+
+    count: int = Field(ge=1, le=8)
+    epochs: int = Field(ge=1)
+    share: float = Field(gt=0, lt=1)  #: of the pairs that are rendered
+    seed: int  #: of the first; the others count on
+
+
 class PairsPart(_Part):
     """Fitted on pairs of our own making, from real faces alone."""
 
@@ -89,6 +98,7 @@ class PairsPart(_Part):
     context: float = Field(default=1.3, ge=1, le=2)  #: side of a crop over that of the face
     portraits: PoolPart
     clips: PoolPart
+    painters: PaintersPart | None = None
     branches: BranchesPart | None = None
 
 
