@@ -26,9 +26,9 @@ from fimq_training.evaluation.report import HeldOut, measure
 from fimq_training.export.onnx import Network
 from fimq_training.export.package import Release, write_package
 from fimq_training.export.painter_file import write_painter
+from fimq_training.fitting.painter_fit import PainterFit
 from fimq_training.fitting.pair_fit import PairFit
 from fimq_training.fitting.pair_task import averaged
-from fimq_training.fitting.painter_fit import PainterFit
 from fimq_training.fitting.side_by_side import Fitting, side_by_side
 from fimq_training.manipulations.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
 from fimq_training.manipulations.filling import Filling

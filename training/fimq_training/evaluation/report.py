@@ -16,8 +16,8 @@ from fimq_training.calibration.thresholds import Thresholds, Unseen
 from fimq_training.evaluation import figures, robustness
 from fimq_training.evaluation.bootstrap import Interval
 from fimq_training.evaluation.figures import Scored, Scorer
-from fimq_training.manipulations.clips import Clip
 from fimq_training.manipulations import forgeries
+from fimq_training.manipulations.clips import Clip
 from fimq_training.manipulations.landmarks import Pixels
 from fimq_training.manipulations.rendering import RENDER
 

@@ -71,7 +71,10 @@ def hidden(picture: Pixels, mask: Mask) -> tuple[Pixels, Region]:
 def coarse(
     picture: Pixels, source: Pixels, mask: Mask, width: float, rng: Generator
 ) -> tuple[Pixels, Region]:
-    """Put a coarse `source` where the mask is, its colours now and then off; `width` is its face's."""
+    """Put a coarse `source` where the mask is, its colours now and then off.
+
+    `width` is that of the face, in pixels.
+    """
     region = _region(mask)
     pixels = float(np.exp(rng.uniform(*np.log(ROUGH))))
     rough = down_up(source, min(0.9, pixels / width), rng)

@@ -36,7 +36,7 @@ def render(face: Face, other: Face, painter: Painter, rng: Generator) -> Forgery
     mask = region_mask(face.points, region, face.pixels.shape, face.width, rng)
     if way == "other":
         source = matched(source, face.pixels, mask, rng.uniform(0.7, 1))
-    painted = _painted(face, None if way == "lips" else source, points, mask, painter, rng)
+    painted = _painted(face, None if way == "lips" else source, points, mask, rng, painter=painter)
     if rng.random() < 0.3:
         painted = matched(painted, face.pixels, mask, rng.uniform(0.3, 1))
     fake, mask = blended(face.pixels, painted, mask, rng)
@@ -48,8 +48,9 @@ def _painted(
     source: Pixels | None,
     points: Points,
     mask: Mask,
-    painter: Painter,
     rng: Generator,
+    *,
+    painter: Painter,
 ) -> Pixels:
     """The picture with its middle painted at a resolution of its own; hidden without a source."""
     whole = face.pixels.shape[0]

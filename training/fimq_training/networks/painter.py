@@ -22,7 +22,7 @@ SLOPE = 0.1  #: of the rectifier, below zero
 
 
 def painter(upsampling: Upsampling) -> Any:
-    """A fresh one: canvases [N, s, s, 5] in 0..255 to pictures [N, s, s, 3] of about the same range.
+    """A fresh one: canvases [N, s, s, 5] in 0..255 to pictures [N, s, s, 3], about in 0..255.
 
     The channels are those of `manipulations.painting.Canvas`. Outside the region the picture
     stays as it is.
