@@ -1,70 +1,27 @@
-"""Faces made from numbers: no picture of a person is needed to test how pairs are made."""
+"""Faces made from numbers, as fixtures."""
 
-import cv2
-import numpy as np
 import pytest
 
-from fimq_training.manipulations import landmarks
+import made_faces
 from fimq_training.manipulations.forgeries import Face
 from fimq_training.manipulations.samples import Sample, SampleSet
-from fimq_worker.vision.box import Box
-
-SIDE, WIDTH = 240, 104.0
-
-
-def _points(rng: np.random.Generator) -> landmarks.Points:
-    """468 points inside an ellipse, those of the oval on its edge, eyes and lips in place."""
-    angle, reach = rng.uniform(0, 2 * np.pi, 468), np.sqrt(rng.uniform(0, 0.8, 468))
-    x, y = reach * np.cos(angle), reach * np.sin(angle)
-
-    def ring(indices: tuple[int, ...], at: tuple[float, float], size: tuple[float, float]) -> None:
-        turn = np.linspace(0, 2 * np.pi, len(indices), endpoint=False)
-        x[list(indices)] = at[0] + size[0] * np.sin(turn)
-        y[list(indices)] = at[1] - size[1] * np.cos(turn)
-
-    ring(landmarks.OVAL, (0, 0), (1, 1))
-    ring(landmarks.EYE_LEFT, (-0.4, -0.25), (0.18, 0.08))
-    ring(landmarks.EYE_RIGHT, (0.4, -0.25), (0.18, 0.08))
-    ring(landmarks.LIPS, (0, 0.5), (0.35, 0.12 * rng.uniform(0.7, 2)))
-    points = np.stack([SIDE / 2 + x * WIDTH / 2, SIDE / 2 + y * WIDTH * 0.6], 1)
-    return points.astype(np.float32)
-
-
-def _pixels(rng: np.random.Generator) -> landmarks.Pixels:
-    coarse = rng.integers(40, 216, (9, 9, 3)).astype(np.uint8)
-    fine = rng.integers(-12, 13, (SIDE, SIDE, 1))
-    smooth = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    return np.clip(smooth.astype(int) + fine, 0, 255).astype(np.uint8)
-
-
-def _sample(person: str, seed: int) -> Sample:
-    rng = np.random.default_rng(seed)
-    corner = (SIDE - WIDTH) / 2
-    return Sample(
-        pixels=_pixels(rng),
-        points=_points(rng),
-        box=Box(corner, corner, WIDTH, WIDTH),
-        served=np.zeros((128, 128, 3), np.uint8),
-        person=person,
-        source=f"videos/made/{person}.mp4",
-    )
 
 
 @pytest.fixture(scope="session")
 def make_sample():
     """A sample of a person by a seed."""
-    return _sample
+    return made_faces.sample
 
 
 @pytest.fixture(scope="session")
 def samples() -> SampleSet:
     """Six frames each of four people."""
-    return SampleSet(_sample(f"person_{p}", 10 * p + frame) for p in range(4) for frame in range(6))
+    return made_faces.sample_set()
 
 
 @pytest.fixture
 def face(samples: SampleSet) -> Face:
-    return Face(samples[0].pixels, samples[0].points, WIDTH)
+    return Face(samples[0].pixels, samples[0].points, made_faces.WIDTH)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from extras import need
@@ -8,7 +9,8 @@ need("tensorflow", extra="training")
 
 from fimq.errors import RecipeInvalid, RunDiffers
 from fimq_training import workshop as room
-from fimq_training.recipes.recipe import Recipe, find
+from fimq_training.arrays import write_arrays
+from fimq_training.recipes.recipe import PaintersPart, Recipe, find
 from fimq_training.workshop import Inputs, Workshop
 
 
@@ -77,3 +79,38 @@ def test_a_fit_that_has_ended_is_not_fitted_again(tmp_path, inputs, monkeypatch)
         (folder / "weights.npz").touch()
     list(run.fit())
     assert [[fit.folder.name for fit in fits] for fits in runs] == [[], ["branch_0"]]
+
+
+def test_painters_are_fitted_before_pairs_and_the_last_is_for_held_out_people_alone(
+    tmp_path, inputs, monkeypatch
+):
+    recipe = Recipe.read(find("fimq-default"))
+    painters = PaintersPart(count=2, epochs=3, share=0.25, seed=31)
+    data = recipe.data.model_copy(update={"painters": painters})
+    runs, fillings = [], []
+
+    def fitted(fits):
+        runs.append(fits)
+        for fit in fits:
+            fit.folder.mkdir(parents=True)
+            write_arrays(fit.folder / "weights.npz", {"w": np.zeros(1)})
+        return ()
+
+    def written(weights, upsampling, out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(upsampling)
+
+    monkeypatch.setattr(room, "side_by_side", fitted)
+    monkeypatch.setattr(room, "write_painter", written)
+    monkeypatch.setattr(room.Filling, "run", lambda self: fillings.append(self) or ())
+    run = Workshop(tmp_path / "run", inputs, recipe.model_copy(update={"data": data}))
+    assert len(list(run.fit_painters())) == 3
+    (fits,) = runs
+    assert [fit.seed for fit in fits] == [31, 32, 33]
+    assert len({fit.upsampling for fit in fits}) == 3
+    assert {fit.epochs for fit in fits} == {3}
+    assert list(run.fit_painters()) == []
+    list(run.make_pairs())
+    for filling in fillings:
+        assert [path.name for path in filling.drawing.painters] == ["0.onnx", "1.onnx"]
+        assert filling.drawing.rendered == 0.25
