@@ -108,7 +108,7 @@ def test_what_is_not_sound_is_refused_with_its_code(
 def test_verify_reads_every_byte_of_every_model(plain: Installation) -> None:
     plain.run("models", "import", "mine")
     write_package(plain.folder / "models" / "local", version="3")
-    names = ["fimq-b0@0.2.0", "tiny-binary@3", "tiny-binary@2"]
+    names = ["fimq-b0@0.3.0", "tiny-binary@3", "tiny-binary@2"]
     told = plain.documents("models", "verify")
     assert [(row["model"], row["state"]) for row in told] == [(name, "ok") for name in names]
 

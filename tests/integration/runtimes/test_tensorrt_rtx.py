@@ -126,11 +126,11 @@ class TestEngines:
 
     def test_the_profile_is_the_batchers(self, trt, source, default):
         parsed = parse(trt, source.messages, source.logger, default.onnx)
-        sizes = batches(parsed, 128, Profile())
+        sizes = batches(parsed, 192, Profile())
         assert [tuple(shape) for shape in sizes.get_shape("crops")] == [
-            (1, 128, 128, 3),
-            (8, 128, 128, 3),
-            (64, 128, 128, 3),
+            (1, 192, 192, 3),
+            (8, 192, 192, 3),
+            (64, 192, 192, 3),
         ]
 
     def test_other_crops_than_the_networks_are_refused(self, trt, source, default):

@@ -39,7 +39,7 @@ def test_golden_crops_score_in_onnx_runtime_as_in_the_exporting_framework(golden
 def test_golden_crops_are_many_and_differ_in_score(golden):
     crops, scores = golden
     assert len(crops) >= 8
-    assert crops.shape[1:] == (128, 128, 3)
+    assert crops.shape[1:] == (192, 192, 3)
     assert np.ptp(scores[:, 1]) > 0.05
 
 
