@@ -138,18 +138,19 @@ def test_a_region_is_hidden_or_coarse_and_nothing_else_changes(samples):
         assert np.abs(shown.astype(int) - picture)[region > 0].mean() > 2
 
 
+@pytest.fixture(scope="module")
+def made(samples, file):
+    face = Face(samples[0].pixels.copy(), samples[0].points, made_faces.WIDTH)
+    other = Face(samples[7].pixels, samples[7].points, made_faces.WIDTH)
+    drawer = Painter(file)
+    forged = [render(face, other, drawer, np.random.default_rng(seed)) for seed in range(16)]
+    again = render(face, other, drawer, np.random.default_rng(3))
+    assert np.array_equal(face.pixels, samples[0].pixels)
+    return forged, again
+
+
 class TestRendering:
     """A rendered face keeps what every forgery promises."""
-
-    @pytest.fixture(scope="class")
-    def made(self, samples, file):
-        face = Face(samples[0].pixels.copy(), samples[0].points, made_faces.WIDTH)
-        other = Face(samples[7].pixels, samples[7].points, made_faces.WIDTH)
-        drawer = Painter(file)
-        forged = [render(face, other, drawer, np.random.default_rng(seed)) for seed in range(16)]
-        again = render(face, other, drawer, np.random.default_rng(3))
-        assert np.array_equal(face.pixels, samples[0].pixels)
-        return forged, again
 
     def test_only_pixels_inside_the_mask_change(self, made):
         for forgery in made[0]:

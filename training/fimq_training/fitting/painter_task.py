@@ -28,6 +28,7 @@ FACE = (80, 190)  #: width of a face in pixels
 REGIONS = {"mouth": 0.25, "lower": 0.25, "face": 0.15, "inner": 0.15, "oval": 0.10, "eyes": 0.10}
 HIDES = ("mouth", "lower")
 HIDDEN = 0.8  #: share of these that is hidden
+LEAST = 0.5  #: of a forgery, somewhere in a region that is worth painting
 RIGHT = 10.0  #: grey levels of mean error within which a region counts as painted right
 PIXELS, MAPS = 0.1, 1.2  #: weights of a grey level, and of all of a map's mean
 
@@ -102,12 +103,20 @@ class PainterTask:
 
     def window(self, rng: Generator) -> tuple[Canvas, Pixels]:
         """Draw a window about a region of a face: what is shown of it, and the window."""
+        while True:
+            drawn_one = self._try(rng)
+            if drawn_one is not None:
+                return drawn_one
+
+    def _try(self, rng: Generator) -> tuple[Canvas, Pixels] | None:
         sample = self._samples[int(rng.integers(len(self._samples)))]
         widest = max(FACE[0], 1.1 * sample.box.longer_side)
         width = min(float(np.exp(rng.uniform(*np.log(FACE)))), widest)
         face = placed(sample, width, max(1.5, 1.1 * SIDE / width), degrees=float(rng.normal(0, 6)))
         region = list(REGIONS)[int(rng.choice(len(REGIONS), p=list(REGIONS.values())))]
         mask = region_mask(face.points, region, face.pixels.shape, face.width, rng)
+        if mask.max() < LEAST:
+            return None  # shrunk away
         side = face.pixels.shape[0]
         rows, columns = np.nonzero(mask > mask.max() / 2)
         middle = np.array([rows.mean(), columns.mean()]) + rng.normal(0, 0.08 * SIDE, 2)
