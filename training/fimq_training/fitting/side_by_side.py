@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
+from fimq_training.parent import end_with_parent
 from fimq_training.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class _Mine:
 
 
 def _begin(told: Told, threads: int) -> None:
+    end_with_parent()
     tf = import_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

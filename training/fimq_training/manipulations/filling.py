@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fimq_training.manipulations.pairs import Drawing, write_shard
 from fimq_training.manipulations.samples import SampleSet
+from fimq_training.parent import end_with_parent
 
 SHARD = 256  #: pairs in a file
 
@@ -53,6 +54,7 @@ class _Mine:
 
 
 def _begin(filling: Filling) -> None:
+    end_with_parent()
     _Mine.filling, _Mine.samples = filling, SampleSet.load(filling.samples)
 
 
