@@ -3,8 +3,8 @@
     taskset -c 0 python benchmarks/bench_models.py OLD NEW --video video.mp4
 
 OLD and NEW are folders of model packages. They take turns in one process, in OpenVINO; the best of
-some rounds is taken. Pinned to one core by `taskset`, the figures are those of one core. Of the
-video all is done that a worker does with it, but for the ledger and the process between.
+some rounds is taken. Pinned to one core by `taskset`, the figures are those of one core. Of a
+video this is sampling, finding faces, cutting and scoring; not the policy, the ledger or the child.
 """
 
 from __future__ import annotations

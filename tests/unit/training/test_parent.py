@@ -1,49 +1,70 @@
+"""Processes of a pool end with the one that made them, however it was killed."""
+
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 
 import pytest
 
-PARENT = """
-import multiprocessing, sys, time
-from concurrent.futures import ProcessPoolExecutor
-from fimq_training.parent import end_with_parent
+from extras import need
 
-def busy(_):
-    import os
-    print(os.getpid(), flush=True)
-    while True:
-        sum(range(10_000))
+WAIT_MS = 60_000
+
+BRANCHES = """
+import os
+from fimq_training.fitting.side_by_side import side_by_side
+
+class Busy:
+    def run(self):
+        print(os.getpid(), flush=True)
+        while True:
+            sum(range(10_000))
+        yield
 
 if __name__ == "__main__":
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
-        pool.submit(busy, 0).result()
+    list(side_by_side([Busy(), Busy()]))
+"""
+
+MAKERS = """
+import multiprocessing, sys
+from pathlib import Path
+from fimq_training.manipulations.filling import SHARD, Filling
+from fimq_training.manipulations.pairs import Drawing
+
+if __name__ == "__main__":
+    samples, folder = map(Path, sys.argv[1:])
+    filling = Filling(samples, folder, pairs=50 * SHARD, seed=1, drawing=Drawing())
+    for _ in filling.run():
+        print(multiprocessing.active_children()[0].pid, flush=True)
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_busy_process_ends_when_its_parent_is_killed(tmp_path, how):
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
-    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
-    child = int(parent.stdout.readline())
-    watched = os.pidfd_open(child)
-    try:
-        parent.send_signal(how)
-        parent.wait()
-        # Its end of the pipe closes when the last process that holds it has ended.
-        assert parent.stdout.read() == ""
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(watched, signal.SIGKILL)
-        os.close(watched)
-        parent.stdout.close()
-
-
-def test_a_process_that_nobody_made_goes_on():
-    from fimq_training.parent import end_with_parent
-
-    end_with_parent()
+@pytest.mark.parametrize("script", [BRANCHES, MAKERS], ids=["branches", "makers"])
+def test_a_busy_process_ends_when_its_parent_is_killed(tmp_path, samples, script):
+    if script is BRANCHES:
+        need("tensorflow", extra="training")
+        if len(os.sched_getaffinity(0)) < 2:
+            pytest.skip("fits run side by side on two cores and more")
+    samples.save(tmp_path / "samples.npz")
+    (tmp_path / "parent.py").write_text(script)
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "parent.py", tmp_path / "samples.npz", tmp_path / "pairs"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        try:
+            child = os.pidfd_open(int(parent.stdout.readline()))
+            parent.kill()
+            ended = select.poll()
+            ended.register(child, select.POLLIN)
+            assert ended.poll(WAIT_MS), "it goes on without its parent"
+            os.close(child)
+        finally:
+            # Whatever failed, none of them may stay: they would use all cores, or fill the disk.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(parent.pid, signal.SIGKILL)

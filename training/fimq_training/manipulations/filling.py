@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Filling:
         if not missing:
             return
         with ProcessPoolExecutor(
+            # Those of the machine may be many more than this process may use.
+            len(os.sched_getaffinity(0)),
             # A fork would copy the locks of TensorFlow's threads, held or not.
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
