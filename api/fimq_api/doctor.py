@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -29,7 +29,7 @@ from fimq.ledger.tables import SCHEMA
 from fimq.logs import redact
 from fimq.models import face_models
 from fimq.models.registry import open_registry
-from fimq.settings import Settings
+from fimq.settings import Settings, strange_variables
 from fimq.store.base import open_store
 
 _NEEDED = ("av", "opencv-python-headless", "openvino", "celery", "redis", "sqlalchemy")
@@ -55,14 +55,26 @@ class Finding:
     hint: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything, the plain things first."""
+def examine(settings: Settings, commands: Iterable[str]) -> Iterator[Finding]:
+    """Look at everything, the plain things first; variables may set options of `commands`."""
     yield _python()
     yield from _packages()
+    yield from variables(commands)
     yield from services(settings)
     yield from _models(settings)
     yield from _worker_side(settings)
     yield from _limits(settings)
+
+
+def variables(commands: Iterable[str]) -> Iterator[Finding]:
+    """Look for variables that their user takes for settings, and that set nothing."""
+    for name, meant in strange_variables(commands).items():
+        yield Finding(
+            "settings",
+            "note",
+            f"{name} is none of fimq's, and sets nothing",
+            f"Did you mean {meant}?" if meant else "All of them: fimq config",
+        )
 
 
 def services(settings: Settings) -> Iterator[Finding]:

@@ -9,8 +9,10 @@ folder; the first one found is read.
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -395,3 +397,16 @@ def origin(name: str) -> str:
     if name in read_toml():
         return str(toml_path())
     return "default"
+
+
+def strange_variables(commands: Iterable[str]) -> dict[str, str]:
+    """Variables named as fimq's that it does not know, each with what it may have meant or "".
+
+    `commands` are those whose options variables may set, as `FIMQ_SUBMIT_MODEL` does.
+    """
+    known = [name.upper() for name in (*Settings.model_fields, "config", "secrets_dir", "debug")]
+    options = tuple(f"{name}_".replace("-", "_").upper() for name in commands)
+    ours = (name.removeprefix(PREFIX) for name in sorted(os.environ) if name.startswith(PREFIX))
+    strange = [name for name in ours if name not in known and not name.startswith(options)]
+    nearest = {name: difflib.get_close_matches(name, known, n=1, cutoff=0.75) for name in strange}
+    return {PREFIX + name: PREFIX + near[0] if near else "" for name, near in nearest.items()}

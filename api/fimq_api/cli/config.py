@@ -9,7 +9,7 @@ import click
 from pydantic import SecretStr
 
 from fimq.logs import redact
-from fimq.settings import PREFIX, Settings, load_settings, origin, toml_path
+from fimq.settings import PREFIX, Settings, load_settings, origin, strange_variables, toml_path
 from fimq_api.cli.options import Command, json_option
 
 
@@ -23,7 +23,12 @@ def config(*, as_json: bool) -> None:
 
     Example: fimq config
     """
+    from fimq_api.cli.main import COMMANDS  # noqa: PLC0415 - it imports this file
+
     settings = load_settings()
+    for name, meant in strange_variables(COMMANDS).items():
+        hint = f"; did you mean {meant}?" if meant else ""
+        click.echo(f"note: {name} sets nothing{hint}", err=True)
     rows = [
         (name, _shown(getattr(settings, name)), origin(name), field.description or "")
         for name, field in Settings.model_fields.items()

@@ -27,9 +27,10 @@ def doctor(*, as_json: bool) -> int:
     Example: fimq doctor
     """
     # Imports every heavy dependency: that is what it checks.
+    from fimq_api.cli.main import COMMANDS  # noqa: PLC0415 - it imports this file
     from fimq_api.doctor import examine  # noqa: PLC0415
 
-    findings = list(examine(load_settings()))
+    findings = list(examine(load_settings(), COMMANDS))
     bad = any(finding.state == "bad" for finding in findings)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))

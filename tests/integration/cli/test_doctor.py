@@ -66,3 +66,11 @@ def test_the_schema_of_a_server_that_has_none_is_made_by_hand(database, found) -
 def test_no_advice_in_the_doctor_is_to_ask_the_doctor(code: str) -> None:
     error = FimqError.registry[code]()
     assert "fimq doctor" not in doctor.of_error("any", error).hint
+
+
+def test_a_misspelt_variable_is_said(monkeypatch) -> None:
+    monkeypatch.setenv("FIMQ_LEGDER_URL", "postgresql://them@there/videos")
+    says = [finding for finding in doctor.variables([]) if "LEGDER" in finding.says]
+    assert [(finding.state, finding.hint) for finding in says] == [
+        ("note", "Did you mean FIMQ_LEDGER_URL?")
+    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fimq.settings import SettingsInvalid, load_settings, origin
+from fimq.settings import SettingsInvalid, load_settings, origin, strange_variables
 
 
 @pytest.fixture
@@ -121,3 +121,13 @@ def test_a_folder_of_secrets_that_is_not_there_is_an_error(tmp_path, monkeypatch
     monkeypatch.setenv("FIMQ_SECRETS_DIR", str(tmp_path / "none"))
     with pytest.raises(SettingsInvalid, match="FIMQ_SECRETS_DIR"):
         load_settings()
+
+
+def test_a_variable_that_sets_nothing_is_found_with_what_it_may_have_meant(monkeypatch) -> None:
+    monkeypatch.delenv("FIMQ_FACE_MODELS", raising=False)  # of these tests
+    for name in ("LEGDER_URL", "XYLOPHONE", "EVERY", "CONFIG", "SUBMIT_MODEL", "FACE_CROPS_SIDE"):
+        monkeypatch.setenv(f"FIMQ_{name}", "1")
+    assert strange_variables(["submit", "face-crops"]) == {
+        "FIMQ_LEGDER_URL": "FIMQ_LEDGER_URL",
+        "FIMQ_XYLOPHONE": "",
+    }
