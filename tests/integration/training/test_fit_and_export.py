@@ -101,7 +101,7 @@ def test_fits_side_by_side_are_what_each_is_alone(weights, pool_folder, tmp_path
 
     told = list(side_by_side([fit("one", 1), fit("other", 2)]))
     assert sorted((n, p.epoch) for n, p in told if p.finished) == [(0, 1), (0, 2), (1, 1), (1, 2)]
-    assert [p.epoch for p in fit("alone", 2).run() if p.finished] == [1, 2]
+    assert [p.epoch for _, p in side_by_side([fit("alone", 2)]) if p.finished] == [1, 2]
     one, other, alone = (
         read_arrays(tmp_path / name / "weights.npz") for name in ("one", "other", "alone")
     )

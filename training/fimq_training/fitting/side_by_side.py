@@ -1,7 +1,8 @@
 """Fits side by side: branches need nothing of each other, so each gets cores of its own.
 
 On a CPU two fits of one thread each make about a quarter more images a second than one after
-the other with two (`docs/training-log.md`). On a GPU they would only share its memory.
+the other with two (`docs/training-log.md`). On a GPU they would only share its memory. A fit alone
+gets a process of its own too: what TensorFlow took is given back when it ends, and only then.
 """
 
 from __future__ import annotations
@@ -41,12 +42,9 @@ def side_by_side(fits: Sequence[Fitting]) -> Iterator[tuple[int, Progress]]:
         BrokenProcessPool: a process was killed; the checkpoints of the fits are there.
         Whatever a fit raises.
     """
-    at_once = min(len(fits), 1 if _has_gpu() else len(os.sched_getaffinity(0)))
-    if at_once < 2:
-        for number, fit in enumerate(fits):
-            for progress in fit.run():
-                yield number, progress
+    if not fits:
         return
+    at_once = min(len(fits), 1 if _has_gpu() else len(os.sched_getaffinity(0)))
     # A fork would copy the locks of TensorFlow's threads, held or not.
     context = multiprocessing.get_context("spawn")
     told: Told = context.Queue()
