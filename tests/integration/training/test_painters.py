@@ -8,6 +8,8 @@ from extras import need
 
 need("tensorflow", extra="training")
 
+from keras import layers
+
 from fimq_training.arrays import read_arrays, write_arrays
 from fimq_training.export.painter_file import write_painter
 from fimq_training.fitting import painter_fit
@@ -19,7 +21,7 @@ from fimq_training.manipulations.painting import Canvas, Painter, coarse, drawn,
 from fimq_training.manipulations.pairs import Drawing, PairMaker
 from fimq_training.manipulations.rendering import render
 from fimq_training.networks.names import by_name
-from fimq_training.networks.painter import UPSAMPLINGS, painter
+from fimq_training.networks.painter import UPSAMPLINGS, larger, painter
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,22 @@ def test_the_file_paints_as_the_fitted_network(fitted, file, canvas):
     painted = Painter(file).paint(canvas)
     assert painted.dtype == np.uint8
     assert np.abs(painted - np.clip(expected, 0, 255)).max() <= 1
+
+
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+def test_every_painter_has_a_file_that_paints_as_it_does(upsampling, tmp_path, canvas):
+    network = painter(upsampling)
+    weights = {name: value.numpy() for name, value in by_name(network.weights).items()}
+    write_painter(weights, upsampling, tmp_path / "0.onnx")
+    painted = Painter(tmp_path / "0.onnx").paint(canvas)
+    expected = np.asarray(network(canvas.channels()[None].astype(np.float32)))[0]
+    assert np.abs(painted - np.clip(expected, 0, 255)).max() <= 1
+
+
+def test_bilinear_is_what_the_field_calls_so():
+    fine = np.random.default_rng(1).normal(size=(2, 6, 8, 3)).astype(np.float32)
+    theirs = layers.UpSampling2D(2, interpolation="bilinear")(fine)
+    assert np.allclose(larger(fine, 3, "bilinear", "x"), theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)

@@ -122,10 +122,12 @@ class PainterTask:
         middle = np.array([rows.mean(), columns.mean()]) + rng.normal(0, 0.08 * SIDE, 2)
         top, left = np.clip(middle - SIDE / 2, 0, side - SIDE).astype(int)
         mirror = -1 if rng.random() < 0.5 else 1
-        window, part, drawing = (
-            np.ascontiguousarray(whole[top : top + SIDE, left : left + SIDE][:, ::mirror])
-            for whole in (face.pixels, mask, drawn(face.points, side))
-        )
+
+        def cut(whole: Any) -> Any:
+            square = whole[top : top + SIDE, left : left + SIDE]
+            return np.ascontiguousarray(square[:, ::mirror])
+
+        window, part, drawing = cut(face.pixels), cut(mask), cut(drawn(face.points, side))
         if region in HIDES and rng.random() < HIDDEN:
             picture, where = hidden(window, part)
         else:

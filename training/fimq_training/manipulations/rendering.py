@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -60,10 +62,10 @@ def _painted(
     side = max(4, round(square / face.width * width / STEP)) * STEP
     scale = side / square
 
-    def shown(array: Pixels | Mask) -> Pixels | Mask:
+    def shown(array: Any) -> Any:
         middle = np.ascontiguousarray(array[first : first + square, first : first + square])
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(middle, (side, side), interpolation=way), array.dtype)
+        return cv2.resize(middle, (side, side), interpolation=way)
 
     picture, region = (
         hidden(shown(face.pixels), shown(mask))

@@ -39,7 +39,7 @@ def painter(upsampling: Upsampling) -> Any:
         change = _convolved(x, DOWN[-1], f"deep_{number}a")
         x = x + _convolved(change, DOWN[-1], f"deep_{number}b")
     for depth, (width, skip) in enumerate(zip(UP, reversed(skips), strict=True)):
-        x = _larger(x, width, upsampling, f"up_{depth}a")
+        x = larger(x, width, upsampling, f"up_{depth}a")
         x = _convolved(layers.Concatenate()([x, skip]), width, f"up_{depth}b")
     change = layers.Conv2D(3, 3, padding="same", name="change")(x)
     return keras.Model(canvas, (picture + region * change + 1) * 127.5, name="painter")
@@ -52,8 +52,14 @@ def _convolved(x: Any, width: int, name: str, *, stride: int = 1) -> Any:
     return layers.LeakyReLU(SLOPE)(x)
 
 
-def _larger(x: Any, width: int, upsampling: Upsampling, name: str) -> Any:
+def larger(x: Any, width: int, upsampling: Upsampling, name: str) -> Any:
+    """Maps of twice the side; a transposed convolution makes `width` channels of them."""
     if upsampling == "transposed":
         x = layers.Conv2DTranspose(width, 4, 2, padding="same", name=name)(x)
         return layers.LeakyReLU(SLOPE)(x)
-    return layers.UpSampling2D(2, interpolation=upsampling)(x)
+    x = layers.UpSampling2D(2)(x)
+    if upsampling == "bilinear":
+        # The layer of that name takes no sides that are known only when it paints.
+        for window in ((3, 1), (1, 3)):
+            x = (3 * layers.AveragePooling2D(window, 1, "same")(x) + x) / 4
+    return x
