@@ -13,14 +13,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fimq.errors import PairsTell, RecipeInvalid, RunDiffers
-from fimq_training.arrays import read_arrays, write_arrays
+from fimq_training.arrays import read_arrays
 from fimq_training.begun import begin
 from fimq_training.datasets.catalogue import Catalogue
 from fimq_training.evaluation.report import HeldOut, measure
@@ -204,19 +203,17 @@ class Workshop:
         yield Stage("pairs", f"codec and sharpness alone reach AUC {auc:.3f} of the label")
 
     def fit(self) -> Iterator[Stage]:
-        """Fit, then branch, then average; once more from there, if there are more rounds."""
-        yield from self._fits({"trunk": self._pair_fit("trunk", self.out / "start.npz")})
-        start = self._folder("trunk") / "weights.npz"
-        for last, names in pairwise([[], *self._rounds()]):
-            if last:
-                start = self._folder(f"after_{last[-1]}") / "weights.npz"
-                if not start.exists():
-                    write_arrays(start, self._mean(last))
-            yield from self._fits({name: self._pair_fit(name, start) for name in names})
+        """Fit, then branch, then average."""
+        yield from self._fits({"trunk": self._pair_fit("trunk")})
+        yield from self._fits(
+            {f"branch_{n}": self._pair_fit(f"branch_{n}", n) for n in range(self._branches())}
+        )
 
     def weights(self) -> Weights:
-        """The weights to export: the mean of the last branches, or the trunk without any."""
-        return self._mean([["trunk"], *self._rounds()][-1])
+        """The weights to export: the mean of the branches, or the trunk without any."""
+        names = [f"branch_{number}" for number in range(self._branches())] or ["trunk"]
+        several = [read_arrays(self._folder(name) / "weights.npz") for name in names]
+        return averaged([parameters(arrays) for arrays in several])
 
     def make_held_out(self) -> Iterator[Stage]:
         """Make the clips and portraits of held-out people that the report is measured on."""
@@ -254,9 +251,9 @@ class Workshop:
         network = Network(weights, self._crop.size)
         report = measure(held_out, lambda crops: network.score(crops)[:, 1])
         yield Stage("report", f"video AUC {report.video_auc}, order {report.video_order}")
-        branched = sum(map(len, self._rounds()))
-        each = self._data.branches.epochs if self._data.branches else 0
-        steps = (self._recipe.fit.epochs + branched * each) * self._data.steps
+        branches = self._data.branches
+        epochs = self._recipe.fit.epochs + (branches.count * branches.epochs if branches else 0)
+        steps = epochs * self._data.steps
         trained_on = {
             entry.folder
             for kind in (self._catalogue.portraits, self._catalogue.clips)
@@ -292,13 +289,14 @@ class Workshop:
                 )
                 yield Stage(names[number], text)
 
-    def _pair_fit(self, name: str, start: Path) -> PairFit:
-        """The trunk, or a branch."""
-        plan, seed = self._recipe.fit, TRUNK_SEED
-        if (branches := self._data.branches) is not None and name != "trunk":
+    def _pair_fit(self, name: str, number: int | None = None) -> PairFit:
+        """The trunk, or a branch by its number."""
+        plan, start, seed = self._recipe.fit, self.out / "start.npz", TRUNK_SEED
+        branches = self._data.branches
+        if number is not None and branches is not None:
             said = branches.model_dump(include={"epochs", "ema", "schedule"})
             plan = plan.model_copy(update=said)
-            seed = branches.seed + int(name.removeprefix("branch_"))
+            start, seed = self._folder("trunk") / "weights.npz", branches.seed + number
         return PairFit(
             folder=self._folder(name),
             start=start,
@@ -309,16 +307,8 @@ class Workshop:
             size=self._crop.size,
         )
 
-    def _rounds(self) -> list[list[str]]:
-        """The names of the branches of each round; they are counted through."""
-        if (branches := self._data.branches) is None:
-            return []
-        firsts = range(0, branches.rounds * branches.count, branches.count)
-        return [[f"branch_{first + n}" for n in range(branches.count)] for first in firsts]
-
-    def _mean(self, names: Sequence[str]) -> Weights:
-        several = [read_arrays(self._folder(name) / "weights.npz") for name in names]
-        return averaged([parameters(arrays) for arrays in several])
+    def _branches(self) -> int:
+        return self._data.branches.count if self._data.branches else 0
 
     def _pools(self) -> dict[str, PoolPart]:
         return {PORTRAITS: self._data.portraits, CLIPS: self._data.clips}

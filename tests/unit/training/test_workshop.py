@@ -9,7 +9,7 @@ need("tensorflow", extra="training")
 
 from fimq.errors import RecipeInvalid, RunDiffers
 from fimq_training import workshop as room
-from fimq_training.arrays import read_arrays, write_arrays
+from fimq_training.arrays import write_arrays
 from fimq_training.recipes.recipe import PaintersPart, Recipe, find
 from fimq_training.workshop import Inputs, Workshop
 
@@ -67,29 +67,6 @@ def test_branches_start_from_the_trunk_with_what_the_recipe_says_of_them(
     for fit in several:
         assert (fit.plan.epochs, fit.plan.ema, fit.plan.schedule) == (2, 0.5, "cosine")
         assert fit.plan.rate == trunk.plan.rate
-
-
-def test_a_second_round_starts_from_the_mean_of_the_first(tmp_path, inputs, monkeypatch):
-    recipe = Recipe.read(find("fimq-default"))
-    branches = recipe.data.branches.model_copy(update={"count": 2, "rounds": 2})
-    data = recipe.data.model_copy(update={"branches": branches})
-    runs = []
-
-    def fitted(fits):
-        runs.append(fits)
-        for fit in fits:
-            write_arrays(fit.folder / "weights.npz", {"w": np.full(1, float(fit.seed))})
-        return ()
-
-    monkeypatch.setattr(room, "side_by_side", fitted)
-    run = Workshop(tmp_path / "run", inputs, recipe.model_copy(update={"data": data}))
-    list(run.fit())
-    _, first, second = runs
-    assert [fit.seed for fit in (*first, *second)] == [branches.seed + n for n in range(4)]
-    assert {fit.start.parent.name for fit in first} == {"trunk"}
-    (mean,) = {fit.start for fit in second}
-    assert read_arrays(mean)["w"] == branches.seed + 0.5
-    assert run.weights()["w"] == branches.seed + 2.5
 
 
 def test_a_fit_that_has_ended_is_not_fitted_again(tmp_path, inputs, monkeypatch):

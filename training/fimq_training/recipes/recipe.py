@@ -72,8 +72,6 @@ class BranchesPart(_Part):
     """Fits that start from the end of the first one, and whose weights are averaged."""
 
     count: int = Field(ge=1, le=16)
-    #: How often; from the second on they start from the mean of the ones before.
-    rounds: int = Field(default=1, ge=1, le=16)
     epochs: int = Field(ge=1)
     ema: float = Field(gt=0, lt=1)
     #: Of the rate. A constant one before them wastes no step on an end that they begin again from.
