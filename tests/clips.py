@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -36,6 +37,14 @@ class Clip:
 
     def write(self, path: Path) -> Path:
         """Encode the clip to `path`; its suffix names the container."""
+        try:
+            return self._write(path)
+        finally:
+            # SVT-AV1 makes who opens it a real-time thread, where it may: a busy process that
+            # this one starts later would keep its core for itself.
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+    def _write(self, path: Path) -> Path:
         with av.open(path, "w", format=self.format, options=self.muxer) as container:
             container.metadata.update(self.metadata)
             film = container.add_stream(self.codec, rate=self.fps, options=self.options)

@@ -29,6 +29,13 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def _no_real_time_thread() -> Iterator[None]:
+    """Whatever a test starts would inherit it, and starve the machine."""
+    yield
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
 @pytest.fixture(scope="session")
 def face_models() -> Path:
     """The folder of the face models; `make test` fetches them."""
