@@ -65,23 +65,31 @@ def write_package(
     name: str | None = None,
     version: str = "1",
     matrix: np.ndarray | None = None,
+    crops: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
 ) -> Path:
-    """Write a whole package. `golden_change` is added to the golden scores."""
+    """Write a whole package. `golden_change` is added to the golden scores.
+
+    `crops` and `scores` are golden ones for a `content` that is another network.
+    """
     names = CLASSES[kind]
     folder.mkdir(parents=True, exist_ok=True)
     matrix = weights(len(names)) if matrix is None else matrix
     content = make_network(len(names), matrix=matrix) if content is None else content
-    crops = np.random.default_rng(7).integers(0, 256, (8, 1, 1, 3)).astype(np.uint8)
-    crops = np.broadcast_to(crops, (8, SIZE, SIZE, 3)).copy()
+    if crops is None:
+        colours = np.random.default_rng(7).integers(0, 256, (8, 1, 1, 3)).astype(np.uint8)
+        crops = np.broadcast_to(colours, (8, SIZE, SIZE, 3)).copy()
+    size = crops.shape[1]
     (folder / "model.onnx").write_bytes(content)
-    scores = expected(crops, matrix) + np.float32(golden_change)
+    scores = expected(crops, matrix) if scores is None else scores
+    scores = scores + np.float32(golden_change)
     np.savez(folder / "golden.npz", crops=crops, scores=scores)
     facts = {
         "name": name or f"tiny-{kind}",
         "version": version,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "input": {"size": SIZE},
-        "crop": {"scale": 1.3, "size": SIZE},
+        "input": {"size": size},
+        "crop": {"scale": 1.3, "size": size},
         "classes": [{"name": name, "manipulated": name != "real"} for name in names],
         "thresholds": {"high_precision": 0.9, "high_recall": 0.3},
         "sampling": "every:25",

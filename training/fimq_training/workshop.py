@@ -2,6 +2,7 @@
 
     samples -> start weights -> painters -> pairs -> fit -> branches -> average -> report -> package
 
+A run from a package begins its fit at that package's weights; all else is as from nothing.
 A stage whose files are there is not run again, so an interrupted run goes on where it was;
 delete a stage's files to repeat it.
 """
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from fimq.errors import PairsTell, RecipeInvalid, RunDiffers
+from fimq.models.package import ModelPackage
 from fimq_training.arrays import read_arrays
 from fimq_training.begun import begin
 from fimq_training.datasets.catalogue import Catalogue
@@ -36,7 +38,7 @@ from fimq_training.manipulations.landmarks import MeshReader
 from fimq_training.manipulations.pairs import Drawing, PairMaker
 from fimq_training.manipulations.probe import tells
 from fimq_training.manipulations.samples import SampleReader, SampleSet
-from fimq_training.networks import startweights
+from fimq_training.networks import packaged, startweights
 from fimq_training.networks.folded_model import Weights, parameters
 from fimq_training.recipes.recipe import PairsPart, PoolPart, Recipe
 from fimq_worker.vision.crops import CropRule
@@ -58,6 +60,7 @@ class Inputs:
     data: Path  #: folder with manifest.csv
     models: Path  #: folder of the MediaPipe face models
     carrier: Path  #: npm tarball of the start weights
+    package: Path | None = None  #: folder of a model package whose weights the fit goes on from
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +75,18 @@ class Workshop:
     """The folder that a model is made in."""
 
     def __init__(self, out: Path, inputs: Inputs, recipe: Recipe) -> None:
-        """Read the catalogue.
+        """Read the catalogue, and the package to go on from.
 
         Raises:
             RecipeInvalid: the recipe is not fitted on pairs.
+            ModelMissing, ModelInvalid: as `ModelPackage.open` has them.
         """
         if not isinstance(recipe.data, PairsPart):
             raise RecipeInvalid(f"{recipe.name} is not fitted on pairs: fimq train fit")
         self.out, self._inputs, self._recipe, self._data = out, inputs, recipe, recipe.data
         self._crop = CropRule(scale=self._data.context, size=recipe.network.size)
         self._catalogue = Catalogue.read(inputs.data)
+        self._ancestor = ModelPackage.open(inputs.package) if inputs.package else None
 
     @property
     def package(self) -> Path:
@@ -94,6 +99,7 @@ class Workshop:
         Raises:
             RunDiffers: the folder holds stages of another recipe or other data.
             PairsTell: codec and sharpness tell the label.
+            StartWeightsInvalid: the package to go on from is not of `fimq-default`'s network.
         """
         self.agree()
         yield from self.read_samples()
@@ -116,6 +122,8 @@ class Workshop:
         facts = {"manifest": listed, **self._recipe.model_dump(mode="json")}
         for name in _SAID:
             del facts[name]
+        if self._ancestor:
+            facts["from"] = self._ancestor.sha256
         if other := begin(self.out / "recipe.json", facts):
             raise RunDiffers(f"{self.out} was begun with another {other.name}")
 
@@ -140,13 +148,17 @@ class Workshop:
                 yield Stage("samples", text)
 
     def convert_start(self) -> Iterator[Stage]:
-        """Convert the start weights, proved on held-out portraits."""
+        """Convert the start weights, proved on held-out portraits; read those of the package."""
         path = self.out / "start.npz"
         if not path.exists():
             samples = SampleSet.load(self._samples(PORTRAITS, held_out=True))
             proof = np.stack([sample.served for sample in samples.samples[:16]])
             difference = startweights.convert(self._inputs.carrier, path, proof)
             yield Stage("start", f"features equal the carrier's within {difference:.1e}")
+        if self._ancestor and not self._first_weights().exists():
+            difference = packaged.convert(self._ancestor, self._first_weights())
+            text = f"scores equal those of {self._ancestor.manifest.label} within {difference:.1e}"
+            yield Stage("start", text)
 
     def fit_painters(self) -> Iterator[Stage]:
         """Fit the painters, on portraits; the last one is for held-out people alone."""
@@ -267,6 +279,8 @@ class Workshop:
             name=self._data.model,
             version=self._data.version,
             crop=self._crop,
+            ancestor=self._ancestor.manifest if self._ancestor else None,
+            remakes=self._data.after is not None,
         )
         passed = write_package(
             self.package, weights, report, release=release, folders=trained_on, outside=outside
@@ -291,7 +305,7 @@ class Workshop:
 
     def _pair_fit(self, name: str, number: int | None = None) -> PairFit:
         """The trunk, or a branch by its number."""
-        plan, start, seed = self._recipe.fit, self.out / "start.npz", TRUNK_SEED
+        plan, start, seed = self._recipe.fit, self._first_weights(), TRUNK_SEED
         branches = self._data.branches
         if number is not None and branches is not None:
             said = branches.model_dump(include={"epochs", "ema", "schedule"})
@@ -306,6 +320,9 @@ class Workshop:
             steps=self._data.steps,
             size=self._crop.size,
         )
+
+    def _first_weights(self) -> Path:
+        return self.out / ("ancestor.npz" if self._ancestor else "start.npz")
 
     def _branches(self) -> int:
         return self._data.branches.count if self._data.branches else 0

@@ -59,6 +59,23 @@ def test_the_card_has_the_figures_and_the_licences(facts):
     assert "experimental" in text
 
 
+def test_the_card_of_a_model_that_went_on_from_another_says_from_which(facts):
+    before = {**facts, "training_data": [{"name": "Older", "source": "s", "licence": "CC0"}]}
+    ancestor = Manifest.model_validate({**before, "name": "before", "version": "0.9.0"})
+    report = measure(_held_out(), lambda crops: crops.mean((1, 2, 3)) / 255)
+    made = {}
+    for remakes in (True, False):
+        release = replace(RELEASE, steps=7, ancestor=ancestor, remakes=remakes)
+        made[remakes] = manifest(report, release, ["portraits/canada"], {})
+        text = " ".join(card({**made[remakes], "sha256": "0" * 64}).split())
+        assert "10 steps of 32 pairs made before@0.9.0. Then 7 steps of 32 pairs." in text
+        assert ("1.0.0.tgz --from before@0.9.0 --out OUT" in text) is not remakes
+    names = [source["name"] for source in made[True]["training_data"]]
+    assert names[-1] == "Older"
+    assert len(names) == 2
+    assert "made before@" not in card(facts)
+
+
 def test_the_card_says_what_simulated_video_of_every_length_does(facts):
     rates = facts["metrics"]["held_out"]["simulated_alarms"]
     assert list(rates) == list(LENGTHS)

@@ -1,17 +1,25 @@
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from extras import need
 
 need("tensorflow", extra="training")
 
+import fimq.models
 from fimq.errors import RecipeInvalid, RunDiffers
 from fimq_training import workshop as room
 from fimq_training.arrays import write_arrays
+from fimq_training.commands.make import make
 from fimq_training.recipes.recipe import PaintersPart, Recipe, find
 from fimq_training.workshop import Inputs, Workshop
+
+DEFAULT = Path(fimq.models.__file__).parent / "default"
 
 
 @pytest.fixture
@@ -114,3 +122,38 @@ def test_painters_are_fitted_before_pairs_and_the_last_is_for_held_out_people_al
     for filling in fillings:
         assert [path.name for path in filling.drawing.painters] == ["0.onnx", "1.onnx"]
         assert filling.drawing.rendered == 0.25
+
+
+def test_a_recipe_that_goes_on_from_another_makes_that_first_unless_a_package_is_named(
+    tmp_path, inputs, monkeypatch
+):
+    runs = []
+
+    def run(self, _created, _outside):
+        runs.append((self.out, self._recipe.name, self._inputs.package))
+        shutil.copytree(DEFAULT, self.package)
+        yield room.Stage("package", "written")
+
+    monkeypatch.setattr(Workshop, "run", run)
+    inputs.carrier.touch()
+    words = ["fimq-default", str(inputs.data), "--models", str(tmp_path)]
+    words += ["--carrier", str(inputs.carrier)]
+    made = CliRunner().invoke(make, [*words, "--out", str(tmp_path / "both")])
+    assert made.exit_code == 0, made.output
+    assert "fimq-first, package: written" in made.output
+    first = tmp_path / "both" / "first"
+    assert runs == [
+        (first, "fimq-first", None),
+        (tmp_path / "both", "fimq-default", first / "package"),
+    ]
+    del runs[:]
+    named = CliRunner().invoke(make, [*words, "--from", str(DEFAULT), "--out", str(tmp_path / "b")])
+    assert named.exit_code == 0, named.output
+    assert runs == [(tmp_path / "b", "fimq-default", DEFAULT)]
+
+
+def test_a_folder_goes_on_from_one_package_alone(tmp_path, inputs):
+    recipe = Recipe.read(find("fimq-default"))
+    begun(tmp_path, replace(inputs, package=DEFAULT), recipe)
+    with pytest.raises(RunDiffers, match="another from"):
+        begun(tmp_path, inputs, recipe)

