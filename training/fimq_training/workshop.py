@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from fimq_training.manipulations.probe import tells
 from fimq_training.manipulations.samples import SampleReader, SampleSet
 from fimq_training.networks import packaged, startweights
 from fimq_training.networks.folded_model import Weights, parameters
-from fimq_training.recipes.recipe import PairsPart, PoolPart, Recipe
+from fimq_training.recipes.recipe import PairsPart, PoolPart, Recipe, find
 from fimq_worker.vision.crops import CropRule
 from fimq_worker.vision.faces.full_range import FullRangeFinder
 
@@ -61,6 +61,7 @@ class Inputs:
     models: Path  #: folder of the MediaPipe face models
     carrier: Path  #: npm tarball of the start weights
     package: Path | None = None  #: folder of a model package whose weights the fit goes on from
+    remade: bool = False  #: whether that was made on the way, as the recipe says
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Workshop:
         Raises:
             RecipeInvalid: the recipe is not fitted on pairs.
             ModelMissing, ModelInvalid: as `ModelPackage.open` has them.
+            PackageUnfit: the package to go on from is of another network.
         """
         if not isinstance(recipe.data, PairsPart):
             raise RecipeInvalid(f"{recipe.name} is not fitted on pairs: fimq train fit")
@@ -87,6 +89,8 @@ class Workshop:
         self._crop = CropRule(scale=self._data.context, size=recipe.network.size)
         self._catalogue = Catalogue.read(inputs.data)
         self._ancestor = ModelPackage.open(inputs.package) if inputs.package else None
+        if self._ancestor:
+            packaged.weights_of(self._ancestor)
 
     @property
     def package(self) -> Path:
@@ -99,7 +103,7 @@ class Workshop:
         Raises:
             RunDiffers: the folder holds stages of another recipe or other data.
             PairsTell: codec and sharpness tell the label.
-            StartWeightsInvalid: the package to go on from is not of `fimq-default`'s network.
+            PackageUnfit: the package to go on from scores otherwise than its golden crops say.
         """
         self.agree()
         yield from self.read_samples()
@@ -118,12 +122,12 @@ class Workshop:
             RunDiffers: it holds stages of another recipe or other data.
             DiskFull: there was no room.
         """
-        listed = hashlib.sha256((self._inputs.data / "manifest.csv").read_bytes()).hexdigest()
-        facts = {"manifest": listed, **self._recipe.model_dump(mode="json")}
+        facts = {"manifest": self._listed(), **self._recipe.model_dump(mode="json")}
         for name in _SAID:
             del facts[name]
         if self._ancestor:
-            facts["from"] = self._ancestor.sha256
+            # Made again it has another date, and so another hash of the whole.
+            facts["from"] = self._ancestor.manifest.sha256
         if other := begin(self.out / "recipe.json", facts):
             raise RunDiffers(f"{self.out} was begun with another {other.name}")
 
@@ -280,7 +284,10 @@ class Workshop:
             version=self._data.version,
             crop=self._crop,
             ancestor=self._ancestor.manifest if self._ancestor else None,
-            remakes=self._data.after is not None,
+            remade=self._inputs.remade,
+            after=self._data.after,
+            data=self._listed(),
+            rendered=self._data.painters is not None,
         )
         passed = write_package(
             self.package, weights, report, release=release, folders=trained_on, outside=outside
@@ -295,7 +302,7 @@ class Workshop:
     def _fits(self, fits: Mapping[str, Fitting]) -> Iterator[Stage]:
         """Run those that have not ended."""
         names = [n for n in fits if not (self._folder(n) / "weights.npz").exists()]
-        for number, progress in side_by_side([fits[name] for name in names]):
+        for number, progress in side_by_side([fits[name] for name in names], among=len(fits)):
             if progress.finished is not None:
                 text = (
                     f"epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}, "
@@ -320,6 +327,10 @@ class Workshop:
             steps=self._data.steps,
             size=self._crop.size,
         )
+
+    def _listed(self) -> str:
+        """Which files and people there are, as a hash."""
+        return hashlib.sha256((self._inputs.data / "manifest.csv").read_bytes()).hexdigest()
 
     def _first_weights(self) -> Path:
         return self.out / ("ancestor.npz" if self._ancestor else "start.npz")
@@ -346,6 +357,45 @@ class Workshop:
 
     def _held_out(self, name: str) -> Path:
         return self.out / "held_out" / f"{name}.npz"
+
+
+def made(
+    out: Path, inputs: Inputs, recipe: Recipe, created: datetime, outside: Mapping[str, Any]
+) -> Iterator[Stage]:
+    """Make a recipe's package in `out`, and first those that it goes on from, in `out`/first.
+
+    Raises:
+        RecipeInvalid, RecipeMissing: a recipe goes on from itself, or from what is none.
+        RunDiffers: as `Workshop.agree`; or the folder was begun with a package that is not named.
+        As `Workshop.run`.
+    """
+    line = list(_lineage(recipe)) if inputs.package is None else [recipe]
+    folders = [out.joinpath(*["first"] * number) for number in range(len(line))]
+    for folder, later in zip(folders[1:], folders, strict=False):
+        if (later / "recipe.json").exists() and not (folder / "package").exists():
+            raise RunDiffers(f"{later} was begun with a package: --from")
+    for number, each in reversed(list(enumerate(line))):
+        workshop = Workshop(folders[number], inputs, each)
+        last = number == 0
+        if last or not workshop.package.exists():
+            for stage in workshop.run(created, outside if last else {}):
+                yield stage if last else Stage(f"{each.name}, {stage.name}", stage.text)
+        else:
+            workshop.agree()
+        inputs = replace(inputs, package=workshop.package, remade=True)
+
+
+def _lineage(recipe: Recipe) -> Iterator[Recipe]:
+    """A recipe, the one that it goes on from, and so on."""
+    names: list[str] = []
+    while True:
+        if recipe.name in names:
+            raise RecipeInvalid(f"{recipe.name} goes on from itself")
+        names.append(recipe.name)
+        yield recipe
+        if not isinstance(recipe.data, PairsPart) or recipe.data.after is None:
+            return
+        recipe = Recipe.read(find(recipe.data.after))
 
 
 def read_outside(path: Path | None) -> dict[str, Any]:

@@ -56,6 +56,14 @@ class StartWeightsInvalid(TrainingError):
     hint = "Make them again: fimq train weights CARRIER OUT"
 
 
+class PackageUnfit(TrainingError):
+    """A fit cannot go on from this package."""
+
+    code = "package_unfit"
+    hint = "Name the folder of one that fimq train make or fimq-supervised made."
+    exit_status = 2
+
+
 class ArraysDamaged(TrainingError):
     """A file of arrays is not whole."""
 

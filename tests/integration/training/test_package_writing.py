@@ -38,6 +38,10 @@ def facts():
     return {**made, "sha256": "0" * 64}
 
 
+def worded(facts):
+    return " ".join(card({**facts, "sha256": "0" * 64}).split())
+
+
 def test_a_manifest_is_one_that_a_worker_takes(facts):
     read = Manifest.model_validate_json(json.dumps(facts))
     assert read.label == "made@1.0.0"
@@ -63,17 +67,37 @@ def test_the_card_of_a_model_that_went_on_from_another_says_from_which(facts):
     before = {**facts, "training_data": [{"name": "Older", "source": "s", "licence": "CC0"}]}
     ancestor = Manifest.model_validate({**before, "name": "before", "version": "0.9.0"})
     report = measure(_held_out(), lambda crops: crops.mean((1, 2, 3)) / 255)
-    made = {}
-    for remakes in (True, False):
-        release = replace(RELEASE, steps=7, ancestor=ancestor, remakes=remakes)
-        made[remakes] = manifest(report, release, ["portraits/canada"], {})
-        text = " ".join(card({**made[remakes], "sha256": "0" * 64}).split())
-        assert "10 steps of 32 pairs made before@0.9.0. Then 7 steps of 32 pairs." in text
-        assert ("1.0.0.tgz --from before@0.9.0 --out OUT" in text) is not remakes
-    names = [source["name"] for source in made[True]["training_data"]]
+    for remade in (True, False):
+        release = replace(RELEASE, steps=7, ancestor=ancestor, remade=remade, after="fimq-first")
+        made = manifest(report, release, ["portraits/canada"], {})
+        text = worded(made)
+        assert "1.0.0). 10 steps of 32 pairs made before@0.9.0." in text
+        assert "Then 7 steps of 32 pairs." in text
+        assert ("1.0.0.tgz --from PACKAGE --out OUT" in text) is not remade
+        assert ("PACKAGE is the folder of before@0.9.0. Without it" in text) is not remade
+    names = [source["name"] for source in made["training_data"]]
     assert names[-1] == "Older"
     assert len(names) == 2
     assert "made before@" not in card(facts)
+
+
+def test_the_card_goes_back_to_the_first_of_those_before(facts):
+    report = measure(_held_out(), lambda crops: crops.mean((1, 2, 3)) / 255)
+    sources = list(facts["training_data"])
+    first = Manifest.model_validate({**facts, "metrics": {}, "version": "1.0.0"})
+    release = replace(RELEASE, steps=7, version="2.0.0", ancestor=first, data="a", rendered=True)
+    second = {**manifest(report, release, ["portraits/canada"], {}), "sha256": "0" * 64}
+    assert second["training_data"] == sources
+    assert "painted by small networks" in worded(second)
+    ancestor = Manifest.model_validate(second)
+    release = replace(RELEASE, steps=5, version="3.0.0", ancestor=ancestor, data="a")
+    text = worded(manifest(report, release, ["portraits/canada"], {}))
+    unknown = "Its package does not name the list of files that this fit has"
+    assert "A fit that its package says nothing of made made@1.0.0. " + unknown in text
+    assert "7 steps of 32 pairs made made@2.0.0. Then 5 steps" in text
+    assert text.count(unknown) == 1
+    assert "painted by small networks" in text
+    assert "painted by small networks" not in worded(facts)
 
 
 def test_the_card_says_what_simulated_video_of_every_length_does(facts):

@@ -9,12 +9,13 @@ from extras import need
 need("tensorflow", extra="training")
 
 import fimq.models
-from fimq.errors import StartWeightsInvalid
+from fimq.errors import PackageUnfit, UsageError
 from fimq.models.package import ModelPackage
 from fimq_training.arrays import read_arrays
 from fimq_training.commands.weights import weights as weights_command
 from fimq_training.export.onnx import Network, to_onnx
 from fimq_training.networks import folded, folded_model, packaged
+from fimq_training.networks.folded_model import FoldedB0
 from fimq_training.recipes.recipe import Recipe, find
 from fimq_training.workshop import Inputs, Workshop
 from tinymodel import write_package
@@ -54,23 +55,32 @@ def test_a_fit_can_start_from_the_model_in_the_wheel(tmp_path):
     assert said.exit_code == 0, said.output
     assert "scores equal the package's within" in said.output
     assert "fimq train fit fimq-supervised" in said.output
-    assert folded_model.read(out).keys() == folded.shapes().keys()
-    assert "head_w" in read_arrays(out)
+    package = packaged.weights_of(ModelPackage.open(DEFAULT))
+    model = FoldedB0(folded_model.read(out), seed=3, methods=4)
+    fitted = {variable.name: np.asarray(variable.value) for variable in model.variables}
+    np.testing.assert_array_equal(fitted["head_w"], package["head_w"])
+    assert fitted["method_w"].shape == (folded.TOP, 4)
+
+
+def test_batch_norms_are_not_set_for_a_package(tmp_path):
+    words = [str(DEFAULT), str(tmp_path / "start.npz"), "--crops", str(tmp_path)]
+    with pytest.raises(UsageError, match="a package has none"):
+        CliRunner().invoke(weights_command, words, catch_exceptions=False)
 
 
 def test_another_network_is_refused(tmp_path):
     package = ModelPackage.open(write_package(tmp_path / "tiny"))
-    with pytest.raises(StartWeightsInvalid, match="tiny-binary@1 is not the network"):
+    with pytest.raises(PackageUnfit, match="tiny-binary@1 is not the network"):
         packaged.convert(package, tmp_path / "start.npz")
     assert not (tmp_path / "start.npz").exists()
 
 
 def test_weights_that_score_otherwise_than_the_package_are_refused(tmp_path, monkeypatch):
     package = ModelPackage.open(DEFAULT)
-    right = packaged._weights(package)
+    right = packaged.weights_of(package)
     bent = {**right, "head_b": right["head_b"] + 0.1}
-    monkeypatch.setattr(packaged, "_weights", lambda _: bent)
-    with pytest.raises(StartWeightsInvalid, match="scores differ by"):
+    monkeypatch.setattr(packaged, "weights_of", lambda _: bent)
+    with pytest.raises(PackageUnfit, match="scores differ by"):
         packaged.convert(package, tmp_path / "start.npz")
     assert not (tmp_path / "start.npz").exists()
 
@@ -89,7 +99,7 @@ def test_a_run_from_a_package_begins_its_trunk_there_and_nowhere_else(tmp_path, 
     assert ModelPackage.open(DEFAULT).manifest.label in stage.text
     assert list(run.convert_start()) == []
     runs = []
-    monkeypatch.setattr(room, "side_by_side", lambda fits: runs.append(fits) or ())
+    monkeypatch.setattr(room, "side_by_side", lambda fits, **_: runs.append(fits) or ())
     list(run.fit())
     (trunk,), branches = runs
     assert trunk.start == run.out / "ancestor.npz"

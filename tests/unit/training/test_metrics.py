@@ -147,3 +147,12 @@ class TestIntervals:
             assert wilson(0, count).low == 0
             assert wilson(count, count).high == 1
         assert wilson(0, 20).high == pytest.approx(0.1611, abs=5e-5)
+
+    @given(st.lists(st.booleans(), min_size=2, max_size=9), st.integers(1, 4))
+    def test_a_value_is_inside_its_interval_however_few_the_draws(self, hits, draws):
+        found = interval(
+            lambda rows: float(np.mean(np.array(hits)[rows])),
+            list(map(str, range(len(hits)))),
+            draws=draws,
+        )
+        assert found.low <= found.value <= found.high

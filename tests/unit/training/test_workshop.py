@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from extras import need
 need("tensorflow", extra="training")
 
 import fimq.models
-from fimq.errors import RecipeInvalid, RunDiffers
+from fimq.errors import PackageUnfit, RecipeInvalid, RunDiffers
 from fimq_training import workshop as room
 from fimq_training.arrays import write_arrays
 from fimq_training.commands.make import make
 from fimq_training.recipes.recipe import PaintersPart, Recipe, find
 from fimq_training.workshop import Inputs, Workshop
+from tinymodel import write_package
 
 DEFAULT = Path(fimq.models.__file__).parent / "default"
 
@@ -64,7 +66,7 @@ def test_branches_start_from_the_trunk_with_what_the_recipe_says_of_them(
         }
     )
     runs = []
-    monkeypatch.setattr(room, "side_by_side", lambda fits: runs.append(fits) or ())
+    monkeypatch.setattr(room, "side_by_side", lambda fits, **_: runs.append(fits) or ())
     run = Workshop(tmp_path / "run", inputs, recipe)
     assert list(run.fit()) == []
     (trunk,), several = runs
@@ -79,7 +81,7 @@ def test_branches_start_from_the_trunk_with_what_the_recipe_says_of_them(
 
 def test_a_fit_that_has_ended_is_not_fitted_again(tmp_path, inputs, monkeypatch):
     runs = []
-    monkeypatch.setattr(room, "side_by_side", lambda fits: runs.append(fits) or ())
+    monkeypatch.setattr(room, "side_by_side", lambda fits, **_: runs.append(fits) or ())
     run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-default")))
     for name in ("trunk", "branch_1"):
         folder = tmp_path / "run" / "fits" / name
@@ -97,7 +99,7 @@ def test_painters_are_fitted_before_pairs_and_the_last_is_for_held_out_people_al
     data = recipe.data.model_copy(update={"painters": painters})
     runs, fillings = [], []
 
-    def fitted(fits):
+    def fitted(fits, **_):
         runs.append(fits)
         for fit in fits:
             fit.folder.mkdir(parents=True)
@@ -124,32 +126,138 @@ def test_painters_are_fitted_before_pairs_and_the_last_is_for_held_out_people_al
         assert filling.drawing.rendered == 0.25
 
 
-def test_a_recipe_that_goes_on_from_another_makes_that_first_unless_a_package_is_named(
-    tmp_path, inputs, monkeypatch
-):
-    runs = []
+class Making:
+    """`Workshop.run` that copies the default package, or is killed after it has begun."""
 
-    def run(self, _created, _outside):
-        runs.append((self.out, self._recipe.name, self._inputs.package))
-        shutil.copytree(DEFAULT, self.package)
+    def __init__(self):
+        self.runs, self.killed = [], None
+
+    def __call__(self, workshop, _created, _outside):
+        workshop.agree()
+        self.runs.append((workshop._recipe.name, workshop._inputs.package))
+        if workshop._recipe.name == self.killed:
+            raise KeyboardInterrupt
+        if not workshop.package.exists():
+            shutil.copytree(DEFAULT, workshop.package)
+        facts = json.loads((workshop.package / "manifest.json").read_text())
+        facts["created"] = datetime.now(UTC).isoformat()
+        (workshop.package / "manifest.json").write_text(json.dumps(facts))
         yield room.Stage("package", "written")
 
+
+@pytest.fixture
+def making(monkeypatch):
+    making = Making()
+
+    def run(workshop, created, outside):
+        return making(workshop, created, outside)
+
     monkeypatch.setattr(Workshop, "run", run)
+    return making
+
+
+@pytest.fixture
+def words(tmp_path, inputs):
     inputs.carrier.touch()
-    words = ["fimq-default", str(inputs.data), "--models", str(tmp_path)]
-    words += ["--carrier", str(inputs.carrier)]
-    made = CliRunner().invoke(make, [*words, "--out", str(tmp_path / "both")])
+    models, carrier = ["--models", str(tmp_path)], ["--carrier", str(inputs.carrier)]
+    return [str(inputs.data), *models, *carrier, "--out", str(tmp_path / "run")]
+
+
+def test_a_recipe_that_goes_on_from_another_makes_that_first(tmp_path, making, words):
+    made = CliRunner().invoke(make, ["fimq-default", *words])
     assert made.exit_code == 0, made.output
     assert "fimq-first, package: written" in made.output
-    first = tmp_path / "both" / "first"
-    assert runs == [
-        (first, "fimq-first", None),
-        (tmp_path / "both", "fimq-default", first / "package"),
+    package = tmp_path / "run" / "first" / "package"
+    assert making.runs == [("fimq-first", None), ("fimq-default", package)]
+    assert made.stdout.strip() == str(tmp_path / "run" / "package")
+
+
+def test_a_run_that_was_killed_after_the_first_goes_on(tmp_path, making, words):
+    making.killed = "fimq-default"
+    CliRunner().invoke(make, ["fimq-default", *words])
+    making.killed = None
+    made = CliRunner().invoke(make, ["fimq-default", *words], catch_exceptions=False)
+    assert made.exit_code == 0, made.output
+    assert [name for name, _ in making.runs] == ["fimq-first", "fimq-default", "fimq-default"]
+
+
+def test_a_package_that_is_named_is_not_made(tmp_path, making, words):
+    named = ["fimq-default", *words, "--from", str(DEFAULT)]
+    made = CliRunner().invoke(make, named)
+    assert made.exit_code == 0, made.output
+    assert making.runs == [("fimq-default", DEFAULT)]
+    with pytest.raises(RunDiffers, match="--from"):
+        CliRunner().invoke(make, ["fimq-default", *words], catch_exceptions=False)
+    assert len(making.runs) == 1
+
+
+def test_recipes_that_go_on_from_each_other_are_made_from_the_first_on(tmp_path, making, words):
+    text = find("fimq-default").read_text()
+    third = tmp_path / "third.toml"
+    third.write_text(
+        text.replace('name = "fimq-default"', 'name = "third"').replace(
+            'after = "fimq-first"', 'after = "fimq-default"'
+        )
+    )
+    CliRunner().invoke(make, [str(third), *words], catch_exceptions=False)
+    run = tmp_path / "run"
+    assert making.runs == [
+        ("fimq-first", None),
+        ("fimq-default", run / "first" / "first" / "package"),
+        ("third", run / "first" / "package"),
     ]
-    del runs[:]
-    named = CliRunner().invoke(make, [*words, "--from", str(DEFAULT), "--out", str(tmp_path / "b")])
-    assert named.exit_code == 0, named.output
-    assert runs == [(tmp_path / "b", "fimq-default", DEFAULT)]
+    third.write_text(
+        text.replace('name = "fimq-default"', 'name = "third"').replace(
+            'after = "fimq-first"', f'after = "{third}"'
+        )
+    )
+    with pytest.raises(RecipeInvalid, match="third goes on from itself"):
+        CliRunner().invoke(make, [str(third), *words], catch_exceptions=False)
+
+
+def test_a_package_of_another_network_is_refused_before_anything_is_written(tmp_path, inputs):
+    tiny = write_package(tmp_path / "tiny")
+    with pytest.raises(PackageUnfit):
+        begun(tmp_path, replace(inputs, package=tiny), Recipe.read(find("fimq-default")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_painter_of_held_out_people_paints_them_and_nobody_else(tmp_path, inputs, monkeypatch):
+    painters = []
+
+    class Maker:
+        def __init__(self, _samples, _seed, *given):
+            drawing = given[-1]
+            painters.append(getattr(drawing, "painters", drawing))
+
+        def pairs(self, _draws):
+            return []
+
+        def pair(self):
+            raise StopIteration
+
+    monkeypatch.setattr(room, "ClipMaker", Maker)
+    monkeypatch.setattr(room, "PairMaker", Maker)
+    monkeypatch.setattr(room.SampleSet, "load", lambda _path: None)
+    monkeypatch.setattr(room, "real_clips", lambda _samples: [])
+    monkeypatch.setattr(room, "save_clips", lambda _clips, _path: None)
+    run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-default")))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(run.make_held_out())
+    assert [[path.name for path in some] for some in painters] == [["2.onnx"], ["2.onnx"]]
+
+
+def test_a_stage_that_goes_on_with_fewer_fits_has_the_threads_of_the_whole(
+    tmp_path, inputs, monkeypatch
+):
+    several = []
+    monkeypatch.setattr(room, "side_by_side", lambda _fits, among: several.append(among) or ())
+    run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-default")))
+    folder = tmp_path / "run" / "fits" / "branch_1"
+    folder.mkdir(parents=True)
+    (folder / "weights.npz").touch()
+    list(run.fit())
+    assert several == [1, 2]
 
 
 def test_a_folder_goes_on_from_one_package_alone(tmp_path, inputs):

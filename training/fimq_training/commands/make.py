@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,18 +42,12 @@ def make(
     """
     installed.tensorflow()
     from fimq.settings import load_settings
-    from fimq_training.recipes.recipe import PairsPart, Recipe, find
-    from fimq_training.workshop import Inputs, Workshop, read_outside
+    from fimq_training.recipes.recipe import Recipe, find
+    from fimq_training.workshop import Inputs, made, read_outside
 
     models = models or load_settings().face_models
     inputs = Inputs(data=data, models=models, carrier=carrier, package=package)
-    chosen, now = Recipe.read(find(recipe)), datetime.now(UTC)
-    if package is None and isinstance(chosen.data, PairsPart) and chosen.data.after:
-        first = Workshop(out / "first", inputs, Recipe.read(find(chosen.data.after)))
-        for stage in first.run(now, {}):
-            click.echo(f"{chosen.data.after}, {stage.name}: {stage.text}", err=True)
-        inputs = replace(inputs, package=first.package)
-    workshop = Workshop(out, inputs, chosen)
-    for stage in workshop.run(now, read_outside(outside)):
+    figures = read_outside(outside)
+    for stage in made(out, inputs, Recipe.read(find(recipe)), datetime.now(UTC), figures):
         click.echo(f"{stage.name}: {stage.text}", err=True)
-    click.echo(str(workshop.package))
+    click.echo(str(out / "package"))

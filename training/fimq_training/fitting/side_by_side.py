@@ -35,8 +35,15 @@ class Fitting(Protocol):
 LISTEN_S = 0.5  #: between two looks at whether a fit is still there
 
 
-def side_by_side(fits: Sequence[Fitting]) -> Iterator[tuple[int, Progress]]:
+def side_by_side(
+    fits: Sequence[Fitting], among: int | None = None
+) -> Iterator[tuple[int, Progress]]:
     """Run fits, as many at once as there are cores; yields which one is how far.
+
+    Args:
+        fits: those that have not ended.
+        among: how many there were at first. As many threads as then go to each, because another
+            number of threads gives other weights.
 
     Raises:
         BrokenProcessPool: a process was killed; the checkpoints of the fits are there.
@@ -44,11 +51,12 @@ def side_by_side(fits: Sequence[Fitting]) -> Iterator[tuple[int, Progress]]:
     """
     if not fits:
         return
-    at_once = min(len(fits), 1 if _has_gpu() else len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0))
+    at_once = min(among or len(fits), 1 if _has_gpu() else cores)
     # A fork would copy the locks of TensorFlow's threads, held or not.
     context = multiprocessing.get_context("spawn")
     told: Told = context.Queue()
-    threads = max(1, len(os.sched_getaffinity(0)) // at_once)
+    threads = max(1, cores // at_once)
     with ProcessPoolExecutor(
         at_once, mp_context=context, initializer=_begin, initargs=(told, threads)
     ) as processes:

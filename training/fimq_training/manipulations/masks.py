@@ -83,7 +83,9 @@ def _hull(points: Points) -> Points:
 def _jittered(outline: Points, region: str, width: float, rng: Generator) -> Points:
     centre = outline.mean(0)
     growth = rng.uniform(*_GROWTH.get(region, (0.85, 1.06))) * rng.uniform(0.93, 1.07, 2)
-    jitter = rng.normal(0, 0.012 * width, outline.shape)
+    # How many corners a hull has changes from frame to frame; what is drawn after it must not.
+    own = np.random.default_rng(int(rng.integers(1 << 30)))
+    jitter = own.normal(0, 0.012 * width, outline.shape)
     moved: Points = (centre + (outline - centre) * growth + jitter).astype(np.float32)
     return moved
 

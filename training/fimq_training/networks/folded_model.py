@@ -16,6 +16,7 @@ from fimq_training.arrays import read_arrays
 from fimq_training.networks import folded
 
 Weights = Mapping[str, NDArray[np.float32]]  #: by the names of `folded.shapes` and `folded.head`
+CLASSIFIER = ("head_w", "head_b")  #: of real against forged; `read` has it where a file does
 
 
 class FoldedB0(keras.Model):  # type: ignore[misc] # Keras has no types
@@ -56,6 +57,8 @@ def read(path: Path) -> dict[str, NDArray[np.float32]] | None:
     shapes = folded.shapes()
     if not shapes.keys() <= arrays.keys():
         return None
+    shapes |= {name: value.shape for name, value in folded.head(0).items() if name in CLASSIFIER}
+    shapes = {name: shape for name, shape in shapes.items() if name in arrays}
     for name, shape in shapes.items():
         if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
             raise StartWeightsInvalid(f"The start weights do not fit: {name}")

@@ -18,13 +18,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from fimq.errors import StartWeightsInvalid
+from fimq.errors import PackageUnfit
 from fimq.models.package import ModelPackage
 from fimq_training.arrays import write_arrays
 from fimq_training.networks import folded
+from fimq_training.networks.folded_model import CLASSIFIER
 
 TOLERANCE = 1e-3  #: of scores in 0..1
-_HEAD = ("head_w", "head_b")
 
 
 def convert(package: ModelPackage, out: Path) -> float:
@@ -36,26 +36,31 @@ def convert(package: ModelPackage, out: Path) -> float:
         How far the scores of the golden crops differ at most.
 
     Raises:
-        StartWeightsInvalid: it is another network, or they differ by more than TOLERANCE;
+        PackageUnfit: it is another network, or they differ by more than TOLERANCE;
             nothing is written.
         DiskFull: there was no room.
     """
-    weights = _weights(package)
+    weights = weights_of(package)
     crops = tf.constant(package.golden.crops, tf.float32)
     mine = tf.sigmoid(folded.forward(weights, crops).logits).numpy()
     manipulated = [each.manipulated for each in package.manifest.classes]
     difference = float(np.abs(mine - package.golden.scores[:, manipulated].sum(1)).max())
     if not difference <= TOLERANCE:
-        raise StartWeightsInvalid(f"{_another(package)}: scores differ by {difference:.1e}")
+        raise PackageUnfit(f"{_another(package)}: scores differ by {difference:.1e}")
     write_arrays(out, weights)
     return difference
 
 
-def _weights(package: ModelPackage) -> dict[str, NDArray[np.float32]]:
-    shapes = {**folded.shapes(), **{name: folded.head(0)[name].shape for name in _HEAD}}
+def weights_of(package: ModelPackage) -> dict[str, NDArray[np.float32]]:
+    """The weights by the names of `folded`.
+
+    Raises:
+        PackageUnfit: it is another network.
+    """
+    shapes = {**folded.shapes(), **{name: folded.head(0)[name].shape for name in CLASSIFIER}}
     constants = list(_constants(onnx.load_from_string(package.onnx)))
     if [array.size for array in constants] != [math.prod(shape) for shape in shapes.values()]:
-        raise StartWeightsInvalid(_another(package))
+        raise PackageUnfit(_another(package))
     return {
         name: array.astype(np.float32).reshape(shape)
         for (name, shape), array in zip(shapes.items(), constants, strict=True)
