@@ -30,7 +30,7 @@ from fimq_training.export.package import Release, write_package
 from fimq_training.export.painter_file import write_painter
 from fimq_training.fitting.painter_fit import PainterFit
 from fimq_training.fitting.pair_fit import PairFit
-from fimq_training.fitting.pair_task import averaged
+from fimq_training.fitting.pair_task import averaged, between
 from fimq_training.fitting.side_by_side import Fitting, side_by_side
 from fimq_training.manipulations.clips import Clip, ClipMaker, load_clips, real_clips, save_clips
 from fimq_training.manipulations.filling import Filling
@@ -101,10 +101,13 @@ class Workshop:
         """Run every stage that has not been run.
 
         Raises:
+            RecipeInvalid: it keeps a share of a package that is not there.
             RunDiffers: the folder holds stages of another recipe or other data.
             PairsTell: codec and sharpness tell the label.
             PackageUnfit: the package to go on from scores otherwise than its golden crops say.
         """
+        if self._data.kept and not self._ancestor:
+            raise RecipeInvalid(f"{self._recipe.name} keeps weights of a package: --from")
         self.agree()
         yield from self.read_samples()
         yield from self.convert_start()
@@ -226,10 +229,16 @@ class Workshop:
         )
 
     def weights(self) -> Weights:
-        """The weights to export: the mean of the branches, or the trunk without any."""
+        """The weights to export: the mean of the branches, or the trunk without any.
+
+        Of those that the fit went on from, as large a share as the recipe keeps.
+        """
         names = [f"branch_{number}" for number in range(self._branches())] or ["trunk"]
         several = [read_arrays(self._folder(name) / "weights.npz") for name in names]
-        return averaged([parameters(arrays) for arrays in several])
+        fitted = averaged([parameters(arrays) for arrays in several])
+        if not self._data.kept:
+            return fitted
+        return between(parameters(read_arrays(self._first_weights())), fitted, self._data.kept)
 
     def make_held_out(self) -> Iterator[Stage]:
         """Make the clips and portraits of held-out people that the report is measured on."""

@@ -91,7 +91,7 @@ def test_a_run_from_a_package_begins_its_trunk_there_and_nowhere_else(tmp_path, 
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "manifest.csv").write_text("folder,file,identity_id\n")
     inputs = Inputs(tmp_path / "data", tmp_path, tmp_path / "carrier.tgz", package=DEFAULT)
-    recipe = Recipe.read(find("fimq-default"))
+    recipe = Recipe.read(find("fimq-painted"))
     run = Workshop(tmp_path / "run", inputs, recipe)
     run.agree()
     (run.out / "start.npz").touch()

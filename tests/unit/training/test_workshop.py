@@ -38,7 +38,7 @@ def begun(tmp_path, inputs, recipe):
 
 
 def test_a_folder_goes_on_with_its_own_recipe_and_data_alone(tmp_path, inputs):
-    recipe = Recipe.read(find("fimq-default"))
+    recipe = Recipe.read(find("fimq-painted"))
     assert begun(tmp_path, inputs, recipe) == begun(tmp_path, inputs, recipe)
     begun(tmp_path, inputs, recipe.model_copy(update={"title": "In other words"}))
     wider = recipe.data.model_copy(update={"context": 1.6})
@@ -57,7 +57,7 @@ def test_a_recipe_on_crops_is_not_made_here(tmp_path, inputs):
 def test_branches_start_from_the_trunk_with_what_the_recipe_says_of_them(
     tmp_path, inputs, monkeypatch
 ):
-    recipe = Recipe.read(find("fimq-default"))
+    recipe = Recipe.read(find("fimq-painted"))
     branches = recipe.data.branches.model_copy(update={"count": 3, "epochs": 2, "ema": 0.5})
     recipe = recipe.model_copy(
         update={
@@ -82,7 +82,7 @@ def test_branches_start_from_the_trunk_with_what_the_recipe_says_of_them(
 def test_a_fit_that_has_ended_is_not_fitted_again(tmp_path, inputs, monkeypatch):
     runs = []
     monkeypatch.setattr(room, "side_by_side", lambda fits, **_: runs.append(fits) or ())
-    run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-default")))
+    run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-painted")))
     for name in ("trunk", "branch_1"):
         folder = tmp_path / "run" / "fits" / name
         folder.mkdir(parents=True)
@@ -94,7 +94,7 @@ def test_a_fit_that_has_ended_is_not_fitted_again(tmp_path, inputs, monkeypatch)
 def test_painters_are_fitted_before_pairs_and_the_last_is_for_held_out_people_alone(
     tmp_path, inputs, monkeypatch
 ):
-    recipe = Recipe.read(find("fimq-default"))
+    recipe = Recipe.read(find("fimq-painted"))
     painters = PaintersPart(count=2, epochs=3, share=0.25, seed=31)
     data = recipe.data.model_copy(update={"painters": painters})
     runs, fillings = [], []
@@ -164,51 +164,51 @@ def words(tmp_path, inputs):
 
 
 def test_a_recipe_that_goes_on_from_another_makes_that_first(tmp_path, making, words):
-    made = CliRunner().invoke(make, ["fimq-default", *words])
+    made = CliRunner().invoke(make, ["fimq-painted", *words])
     assert made.exit_code == 0, made.output
-    assert "fimq-first, package: written" in made.output
+    assert "fimq-default, package: written" in made.output
     package = tmp_path / "run" / "first" / "package"
-    assert making.runs == [("fimq-first", None), ("fimq-default", package)]
+    assert making.runs == [("fimq-default", None), ("fimq-painted", package)]
     assert made.stdout.strip() == str(tmp_path / "run" / "package")
 
 
 def test_a_run_that_was_killed_after_the_first_goes_on(tmp_path, making, words):
-    making.killed = "fimq-default"
-    CliRunner().invoke(make, ["fimq-default", *words])
+    making.killed = "fimq-painted"
+    CliRunner().invoke(make, ["fimq-painted", *words])
     making.killed = None
-    made = CliRunner().invoke(make, ["fimq-default", *words], catch_exceptions=False)
+    made = CliRunner().invoke(make, ["fimq-painted", *words], catch_exceptions=False)
     assert made.exit_code == 0, made.output
-    assert [name for name, _ in making.runs] == ["fimq-first", "fimq-default", "fimq-default"]
+    assert [name for name, _ in making.runs] == ["fimq-default", "fimq-painted", "fimq-painted"]
 
 
 def test_a_package_that_is_named_is_not_made(tmp_path, making, words):
-    named = ["fimq-default", *words, "--from", str(DEFAULT)]
+    named = ["fimq-painted", *words, "--from", str(DEFAULT)]
     made = CliRunner().invoke(make, named)
     assert made.exit_code == 0, made.output
-    assert making.runs == [("fimq-default", DEFAULT)]
+    assert making.runs == [("fimq-painted", DEFAULT)]
     with pytest.raises(RunDiffers, match="--from"):
-        CliRunner().invoke(make, ["fimq-default", *words], catch_exceptions=False)
+        CliRunner().invoke(make, ["fimq-painted", *words], catch_exceptions=False)
     assert len(making.runs) == 1
 
 
 def test_recipes_that_go_on_from_each_other_are_made_from_the_first_on(tmp_path, making, words):
-    text = find("fimq-default").read_text()
+    text = find("fimq-painted").read_text()
     third = tmp_path / "third.toml"
     third.write_text(
-        text.replace('name = "fimq-default"', 'name = "third"').replace(
-            'after = "fimq-first"', 'after = "fimq-default"'
+        text.replace('name = "fimq-painted"', 'name = "third"').replace(
+            'after = "fimq-default"', 'after = "fimq-painted"'
         )
     )
     CliRunner().invoke(make, [str(third), *words], catch_exceptions=False)
     run = tmp_path / "run"
     assert making.runs == [
-        ("fimq-first", None),
-        ("fimq-default", run / "first" / "first" / "package"),
+        ("fimq-default", None),
+        ("fimq-painted", run / "first" / "first" / "package"),
         ("third", run / "first" / "package"),
     ]
     third.write_text(
-        text.replace('name = "fimq-default"', 'name = "third"').replace(
-            'after = "fimq-first"', f'after = "{third}"'
+        text.replace('name = "fimq-painted"', 'name = "third"').replace(
+            'after = "fimq-default"', f'after = "{third}"'
         )
     )
     with pytest.raises(RecipeInvalid, match="third goes on from itself"):
@@ -218,7 +218,7 @@ def test_recipes_that_go_on_from_each_other_are_made_from_the_first_on(tmp_path,
 def test_a_package_of_another_network_is_refused_before_anything_is_written(tmp_path, inputs):
     tiny = write_package(tmp_path / "tiny")
     with pytest.raises(PackageUnfit):
-        begun(tmp_path, replace(inputs, package=tiny), Recipe.read(find("fimq-default")))
+        begun(tmp_path, replace(inputs, package=tiny), Recipe.read(find("fimq-painted")))
     assert not (tmp_path / "run").exists()
 
 
@@ -241,7 +241,7 @@ def test_the_painter_of_held_out_people_paints_them_and_nobody_else(tmp_path, in
     monkeypatch.setattr(room.SampleSet, "load", lambda _path: None)
     monkeypatch.setattr(room, "real_clips", lambda _samples: [])
     monkeypatch.setattr(room, "save_clips", lambda _clips, _path: None)
-    run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-default")))
+    run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-painted")))
     with pytest.raises(RuntimeError, match="StopIteration"):
         list(run.make_held_out())
     assert [[path.name for path in some] for some in painters] == [["2.onnx"], ["2.onnx"]]
@@ -252,7 +252,7 @@ def test_a_stage_that_goes_on_with_fewer_fits_has_the_threads_of_the_whole(
 ):
     several = []
     monkeypatch.setattr(room, "side_by_side", lambda _fits, among: several.append(among) or ())
-    run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-default")))
+    run = Workshop(tmp_path / "run", inputs, Recipe.read(find("fimq-painted")))
     folder = tmp_path / "run" / "fits" / "branch_1"
     folder.mkdir(parents=True)
     (folder / "weights.npz").touch()
@@ -261,7 +261,22 @@ def test_a_stage_that_goes_on_with_fewer_fits_has_the_threads_of_the_whole(
 
 
 def test_a_folder_goes_on_from_one_package_alone(tmp_path, inputs):
-    recipe = Recipe.read(find("fimq-default"))
+    recipe = Recipe.read(find("fimq-painted"))
     begun(tmp_path, replace(inputs, package=DEFAULT), recipe)
     with pytest.raises(RunDiffers, match="another from"):
         begun(tmp_path, inputs, recipe)
+
+
+def test_a_share_of_the_weights_before_is_kept_where_the_recipe_says_so(tmp_path, inputs):
+    recipe = Recipe.read(find("fimq-painted"))
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"kept": 0.25})})
+    run = Workshop(tmp_path / "run", replace(inputs, package=DEFAULT), recipe)
+    write_arrays(run.out / "ancestor.npz", {"head_b": np.array([4.0], np.float32)})
+    for number, value in enumerate((1.0, 3.0)):
+        fitted = {"head_b": np.array([value]), "mask_b": np.array([9.0])}
+        folder = run.out / "fits" / f"branch_{number}"
+        folder.mkdir(parents=True)
+        write_arrays(folder / "weights.npz", fitted)
+    assert run.weights() == {"head_b": 0.25 * 4 + 0.75 * 2}
+    with pytest.raises(RecipeInvalid, match="keeps weights of a package"):
+        list(Workshop(tmp_path / "other", inputs, recipe).run(datetime.now(UTC), {}))

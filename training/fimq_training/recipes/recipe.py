@@ -96,6 +96,7 @@ class PairsPart(_Part):
     model: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")  #: name of what comes out
     version: str  #: of it
     after: str | None = None  #: the recipe whose package the fit goes on from
+    kept: float = Field(default=0, ge=0, lt=1)  #: share that its weights keep in the average
     context: float = Field(default=1.3, ge=1, le=2)  #: side of a crop over that of the face
     portraits: PoolPart
     clips: PoolPart
