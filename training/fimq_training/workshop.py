@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from fimq.errors import PairsTell, RecipeInvalid, RunDiffers
-from fimq.models.package import ModelPackage
 from fimq_training.arrays import read_arrays
 from fimq_training.begun import begin
 from fimq_training.datasets.catalogue import Catalogue
@@ -80,15 +79,16 @@ class Workshop:
 
         Raises:
             RecipeInvalid: the recipe is not fitted on pairs.
-            ModelMissing, ModelInvalid: as `ModelPackage.open` has them.
-            PackageUnfit: the package to go on from is of another network.
+            DatasetMissing: the data folder has no manifest.csv.
+            PackageUnfit: what to go on from is no package, or of another network.
+            ModelInvalid: it is damaged.
         """
         if not isinstance(recipe.data, PairsPart):
             raise RecipeInvalid(f"{recipe.name} is not fitted on pairs: fimq train fit")
         self.out, self._inputs, self._recipe, self._data = out, inputs, recipe, recipe.data
         self._crop = CropRule(scale=self._data.context, size=recipe.network.size)
         self._catalogue = Catalogue.read(inputs.data)
-        self._ancestor = ModelPackage.open(inputs.package) if inputs.package else None
+        self._ancestor = packaged.opened(inputs.package) if inputs.package else None
         if self._ancestor:
             packaged.weights_of(self._ancestor)
 

@@ -109,6 +109,7 @@ from fimq.errors.training import (
     JudgingFailed,
     LabelsUnfit,
     LossNotFinite,
+    MappingDiffers,
     NobodyCuts,
     OriginalsMissing,
     PackageUnfit,
@@ -132,6 +133,7 @@ from fimq.errors.training import (
     StartWeightsMissing,
     TrainingError,
     TrainingNotInstalled,
+    WrongCarrier,
 )
 
 __all__ = [
@@ -189,6 +191,7 @@ __all__ = [
     "LedgerUnreachable",
     "LossNotFinite",
     "MachineUnfit",
+    "MappingDiffers",
     "ModelAway",
     "ModelChanged",
     "ModelDamaged",
@@ -246,5 +249,6 @@ __all__ = [
     "WorkerLost",
     "WorkerNotFound",
     "WorkersDiffer",
+    "WrongCarrier",
     "WrongState",
 ]

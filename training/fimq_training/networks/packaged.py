@@ -18,13 +18,26 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from fimq.errors import PackageUnfit
+from fimq.errors import ModelMissing, PackageUnfit
 from fimq.models.package import ModelPackage
 from fimq_training.arrays import write_arrays
 from fimq_training.networks import folded
 from fimq_training.networks.folded_model import CLASSIFIER
 
 TOLERANCE = 1e-3  #: of scores in 0..1
+
+
+def opened(folder: Path) -> ModelPackage:
+    """The package in a folder.
+
+    Raises:
+        PackageUnfit: there is none.
+        ModelInvalid: it is damaged.
+    """
+    try:
+        return ModelPackage.open(folder)
+    except ModelMissing as error:
+        raise PackageUnfit(f"{folder} is no model package: {error.message}") from error
 
 
 def convert(package: ModelPackage, out: Path) -> float:

