@@ -273,6 +273,16 @@ def test_a_stage_that_goes_on_with_fewer_fits_has_the_threads_of_the_whole(
     assert several == [1, 2]
 
 
+def test_a_package_made_again_on_another_day_is_the_same_to_go_on_from(tmp_path, inputs):
+    package = shutil.copytree(DEFAULT, tmp_path / "package")
+    recipe = Recipe.read(find("fimq-painted"))
+    begun(tmp_path, replace(inputs, package=package), recipe)
+    facts = json.loads((package / "manifest.json").read_text())
+    facts["created"] = datetime.now(UTC).isoformat()
+    (package / "manifest.json").write_text(json.dumps(facts))
+    begun(tmp_path, replace(inputs, package=package), recipe)
+
+
 def test_a_folder_goes_on_from_one_package_alone(tmp_path, inputs):
     recipe = Recipe.read(find("fimq-painted"))
     begun(tmp_path, replace(inputs, package=DEFAULT), recipe)
