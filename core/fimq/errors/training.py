@@ -68,7 +68,7 @@ class MappingDiffers(TrainingError):
     """The mapped network and the carrier's own graph give different features."""
 
     code = "mapping_differs"
-    hint = "Report it with the versions of `fimq doctor`; nothing was written."
+    hint = "Nothing was written. Please report it, with the versions. See: fimq doctor"
 
 
 class PackageUnfit(TrainingError):
