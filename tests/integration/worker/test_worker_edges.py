@@ -39,6 +39,7 @@ from fimq_worker.measures import Measures
 from fimq_worker.reach import Reach
 from fimq_worker.steps.runner import StepRunner
 from fimq_worker.sweeper import Sweeper
+from threads import running
 
 VIDEO = Content("a" * 64, 10, "aa/aa/" + "a" * 64, "clip.mp4")
 
@@ -228,9 +229,8 @@ class TestHolding:
 
         holding = Holding(bench.ledger, bench.holding.worker_id, lease=0.3)
         monkeypatch.setattr(holding, "beat", beat)
-        holding.start()
-        assert twice.wait(10)
-        holding.end()
+        with running(holding):
+            assert twice.wait(10)
 
 
 class TestSweeper:
@@ -280,6 +280,5 @@ class TestSweeper:
         settings = bench.settings.model_copy(update={"sweep_seconds": 0.1})
         sweeper = Sweeper(bench.ledger, bench.bell, settings, bench.measures, bench.reach)
         monkeypatch.setattr(sweeper, "once", once)
-        sweeper.start()
-        assert twice.wait(10)
-        sweeper.end()
+        with running(sweeper):
+            assert twice.wait(10)
